@@ -1,0 +1,55 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where everything lies on the backup host. The only file that knows a path of the backup.
+
+C(<backup_root>/<server>/objects/{commits,fs,blocks}/<store id>/<2>/<38>), C(sets/<set id>/...), C(state/),
+C(RESTORE.md); see the guide C(docs/sets.md).
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import urllib.parse
+
+SET_ID_FORMAT = "%Y%m%dT%H%M%SZ"
+SET_ID = re.compile(r"^[0-9]{8}T[0-9]{6}Z$")
+OBJECT_KINDS = ("commits", "fs", "blocks")
+
+
+def encode_name(name: str) -> str:
+    """Return a file name for I(name) (a database name, or the relative path of a SQLite file).
+
+    ASCII letters, digits, C(_), C(-) and C(.) stay; everything else, and a leading dot or dash, is percent-encoded
+    as UTF-8, so that two names never meet in one file and none is taken for an option or a path.
+    """
+    quoted = urllib.parse.quote(name, safe="", errors="surrogateescape").replace("~", "%7E")
+    if quoted[:1] in (".", "-"):
+        quoted = f"%{ord(quoted[0]):02X}{quoted[1:]}"
+    return quoted
+
+
+def new_set_id(now: datetime.datetime) -> str:
+    """Return the set id of the moment I(now) (an aware datetime), in UTC to the second."""
+    return now.astimezone(datetime.timezone.utc).strftime(SET_ID_FORMAT)
+
+
+class ServerLayout:
+    """The paths of one server's backup below I(backup_root)."""
+
+    def __init__(self, backup_root: str, server: str) -> None:
+        self.root = os.path.join(backup_root, server)
+        self.objects = os.path.join(self.root, "objects")
+        self.sets = os.path.join(self.root, "sets")
+        self.state = os.path.join(self.root, "state")
+        self.guide = os.path.join(self.root, "RESTORE.md")
+
+    def sealed(self, set_id: str) -> str:
+        """The directory of the sealed set I(set_id)."""
+        return os.path.join(self.sets, set_id)
+
+    def partial(self, set_id: str) -> str:
+        """The directory of the set I(set_id) while it is being written."""
+        return os.path.join(self.sets, f".{set_id}.partial")
