@@ -1,0 +1,56 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files that are there whole or not at all: partial name, fsync, rename, fsync of the directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+
+
+def sync_directory(path: str) -> None:
+    """Flush the entries of the directory I(path), so that a rename or a new name in it survives a power loss."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: str, content: bytes, mode: int = 0o600) -> None:
+    """Write I(content) to I(path): to a partial name beside it first, then renamed over it."""
+    directory, name = os.path.split(path)
+    partial = os.path.join(directory, f".{name}.partial")
+    if os.path.lexists(partial):
+        os.unlink(partial)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.rename(partial, path)
+    except BaseException:
+        if os.path.lexists(partial):
+            os.unlink(partial)
+        raise
+    sync_directory(directory)
+
+
+def write_json(path: str, value: t.Any, mode: int = 0o600) -> None:
+    """Write I(value) as readable JSON to I(path), whole or not at all."""
+    write_atomically(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=True) + "\n").encode("ascii"), mode)
+
+
+def make_private_directory(path: str) -> bool:
+    """Create the directory I(path) and its missing parents with mode 0700; return whether it was missing."""
+    if os.path.isdir(path):
+        return False
+    old_umask = os.umask(0o077)
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    finally:
+        os.umask(old_umask)
+    return True
