@@ -14,6 +14,8 @@ import os
 import re
 import urllib.parse
 
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
+
 SET_ID_FORMAT = "%Y%m%dT%H%M%SZ"
 SET_ID = re.compile(r"^[0-9]{8}T[0-9]{6}Z$")
 OBJECT_KINDS = ("commits", "fs", "blocks")
@@ -37,9 +39,17 @@ def new_set_id(now: datetime.datetime) -> str:
 
 
 class ServerLayout:
-    """The paths of one server's backup below I(backup_root)."""
+    """The paths of one server's backup below I(backup_root).
+
+    :raises SeafileError: C(server-name) for a name that is no plain directory name, C(backup-root) for a root that is
+        relative or the root of the file system.
+    """
 
     def __init__(self, backup_root: str, server: str) -> None:
+        if not server or "/" in server or server.startswith(".") or "\0" in server or "\n" in server:
+            raise SeafileError("server-name", server or "the server's name", "it cannot be the name of a directory")
+        if not os.path.isabs(backup_root) or os.path.realpath(backup_root) == "/":
+            raise SeafileError("backup-root", backup_root, "it is not the absolute path of a directory of its own")
         self.root = os.path.join(backup_root, server)
         self.objects = os.path.join(self.root, "objects")
         self.sets = os.path.join(self.root, "sets")

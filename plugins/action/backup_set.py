@@ -1,0 +1,74 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import socket
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+
+def _boot() -> str:
+    """Name this machine's boot and this process namespace, so that a process id means one process."""
+    parts = [socket.gethostname()]
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            parts.append(stream.read().strip())
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    except OSError:
+        pass
+    return "|".join(parts)
+
+
+def _started(pid: int) -> str | None:
+    """Return when the process I(pid) started, in the kernel's ticks, or None when there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            return stream.read().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def controller() -> dict[str, t.Any]:
+    """Return the identity of the play that runs this task: its host, process and start."""
+    pid = os.getppid()
+    return {"host": _boot(), "pid": pid, "started": _started(pid)}
+
+
+def is_dead(holder: dict[str, t.Any]) -> bool:
+    """Say whether the process of I(holder) is known to be gone: only this host's own processes can be known."""
+    if holder.get("host") != _boot() or not isinstance(holder.get("pid"), int):
+        return False
+    if not os.path.isdir("/proc/self"):
+        return False
+    return holder.get("started") is None or _started(holder["pid"]) != holder["started"]
+
+
+class ActionModule(ActionBase):
+    """Run the module M(seafleet.seafile.backup_set); take over the lock of a run whose controller process is dead.
+
+    Only the controller can tell whether another run's controller is alive, so this cannot be done by the module.
+    """
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        name = "seafleet.seafile.backup_set"
+        if arguments.get("state") != "partial":
+            result.update(self._execute_module(module_name=name, module_args=arguments, task_vars=task_vars))
+            return result
+        arguments["controller"] = controller()
+        answer = self._execute_module(module_name=name, module_args=arguments, task_vars=task_vars)
+        holder = answer.get("holder")
+        if answer.get("code") == "run-active" and isinstance(holder, dict) and is_dead(holder.get("controller") or {}):
+            arguments["dead_run"] = holder.get("set_id")
+            answer = self._execute_module(module_name=name, module_args=arguments, task_vars=task_vars)
+        result.update(answer)
+        return result

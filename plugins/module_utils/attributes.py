@@ -1,0 +1,206 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Owner, group and mode of every file of a deployment: recorded beside the dumps, applied after a restore.
+
+The backup itself keeps everything private (0700, 0600) and may be held by an account that cannot own other people's
+files, so the truth about owners and modes is data of the set, not attributes of its files.
+"""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+import stat
+import typing as t
+
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import OBJECT_KINDS
+
+FORMAT = 1
+_TYPES = {stat.S_IFDIR: "d", stat.S_IFREG: "f", stat.S_IFLNK: "l"}
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _entry(path: str) -> dict[str, str] | None:
+    found = os.lstat(path)
+    kind = _TYPES.get(stat.S_IFMT(found.st_mode))
+    if kind is None:
+        return None  # sockets, fifos and devices are made anew by whoever needs them
+    entry = {"type": kind, "mode": f"{stat.S_IMODE(found.st_mode):04o}", "user": _user(found.st_uid), "group": _group(found.st_gid)}
+    if kind == "l":
+        entry["target"] = os.readlink(path)
+    return entry
+
+
+def record(root: str, storage: str, shallow: t.Collection[str], skipped: t.Collection[str]) -> dict[str, t.Any]:
+    """Return the attributes of everything below I(root).
+
+    :arg storage: relative path of the object store; its three kinds are recorded as directories, their objects are not
+        looked at (all of them belong to the Seafile account and have mode 0600).
+    :arg shallow: relative paths of directories recorded without their contents (logs, temporary files).
+    :arg skipped: relative paths left out entirely (programs, staging).
+    :returns: C({"format", "storage", "entries": {relative path: {type, mode, user, group, target?}}}); C(.) is the root.
+    """
+    entries = {}
+    shallow = set(shallow) | {os.path.join(storage, kind) for kind in OBJECT_KINDS}
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        entry = _entry(os.path.join(root, folder) if folder else root)
+        if entry:
+            entries[folder or "."] = entry
+        if folder in shallow:
+            continue
+        with os.scandir(os.path.join(root, folder) if folder else root) as found:
+            names = sorted(found, key=lambda item: item.name)
+        for item in names:
+            path = os.path.join(folder, item.name)
+            if path in skipped:
+                continue
+            if item.is_dir(follow_symlinks=False):
+                pending.append(path)
+            else:
+                try:
+                    entry = _entry(item.path)
+                except FileNotFoundError:
+                    continue  # gone between the listing and the look
+                if entry:
+                    entries[path] = entry
+    return {"format": FORMAT, "storage": storage, "entries": entries}
+
+
+def read(path: str) -> dict[str, t.Any]:
+    """Return the attributes that were recorded in the file I(path).
+
+    :raises SeafileError: C(attributes-damaged) when it is not such a file.
+    """
+    try:
+        with open(path, encoding="ascii") as stream:
+            value = json.load(stream)
+        if value["format"] != FORMAT or not isinstance(value["storage"], str):
+            raise ValueError(f"format {value['format']}")
+        for name, entry in value["entries"].items():
+            if os.path.isabs(name) or ".." in name.split("/") or entry["type"] not in "dfl":
+                raise ValueError(f"entry {name!r}")
+            int(entry["mode"], 8)
+    except FileNotFoundError:
+        raise SeafileError("attributes-damaged", path, "the file is missing") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SeafileError("attributes-damaged", path, f"it is not what was recorded ({error})") from None
+    return value
+
+
+def owners(attributes: t.Mapping[str, t.Any]) -> tuple[list[str], list[str]]:
+    """Return (users, groups) that the recorded entries name, sorted."""
+    entries = attributes["entries"].values()
+    return sorted({entry["user"] for entry in entries}), sorted({entry["group"] for entry in entries})
+
+
+class Accounts:
+    """Names to numbers, on this host, each asked once. A name of digits only is a number that had no name."""
+
+    def __init__(self) -> None:
+        self._users: dict[str, int] = {}
+        self._groups: dict[str, int] = {}
+
+    def uid(self, name: str) -> int:
+        """:raises SeafileError: C(account-missing)."""
+        if name not in self._users:
+            try:
+                self._users[name] = pwd.getpwnam(name).pw_uid
+            except KeyError:
+                if not name.isdigit():
+                    raise SeafileError("account-missing", name, "this user does not exist on this host") from None
+                self._users[name] = int(name)
+        return self._users[name]
+
+    def gid(self, name: str) -> int:
+        """:raises SeafileError: C(account-missing)."""
+        if name not in self._groups:
+            try:
+                self._groups[name] = grp.getgrnam(name).gr_gid
+            except KeyError:
+                if not name.isdigit():
+                    raise SeafileError("account-missing", name, "this group does not exist on this host") from None
+                self._groups[name] = int(name)
+        return self._groups[name]
+
+
+def _set(path: str, uid: int, gid: int, mode: int | None, act: bool) -> bool:
+    found = os.lstat(path)
+    wrong_owner = (found.st_uid, found.st_gid) != (uid, gid)
+    wrong_mode = mode is not None and not stat.S_ISLNK(found.st_mode) and stat.S_IMODE(found.st_mode) != mode
+    if act and wrong_owner:
+        os.lchown(path, uid, gid)
+    # chown drops set-id bits, so the mode comes last
+    if act and wrong_mode:
+        os.chmod(path, t.cast(int, mode))
+    return wrong_owner or wrong_mode
+
+
+def _apply_to_objects(top: str, uid: int, gid: int, folder_mode: int, act: bool) -> int:
+    changed = 0
+    for folder, names, files in os.walk(top):
+        changed += _set(folder, uid, gid, folder_mode, act)
+        for name in files:
+            changed += _set(os.path.join(folder, name), uid, gid, 0o600, act)
+    return changed
+
+
+def apply(root: str, attributes: t.Mapping[str, t.Any], act: bool, user: str | None = None, group: str | None = None) -> tuple[int, list[str]]:
+    """Give everything below I(root) the recorded owner, group and mode; make recorded directories that are missing.
+
+    :arg act: change things; otherwise only count.
+    :arg user: own everything by this user instead (a host where the recorded one is called otherwise); same for I(group).
+    :returns: number of paths changed, and recorded files that are not there.
+    :raises SeafileError: C(account-missing) before anything is changed.
+    """
+    accounts = Accounts()
+    entries = attributes["entries"]
+    for name in owners(attributes)[0] if user is None else [user]:
+        accounts.uid(name)
+    for name in owners(attributes)[1] if group is None else [group]:
+        accounts.gid(name)
+    changed = 0
+    missing = []
+    real_root = os.path.realpath(root)
+    for name in sorted(entries, key=lambda item: item.count("/")):
+        entry = entries[name]
+        path = root if name == "." else os.path.join(root, name)
+        parent = os.path.realpath(os.path.dirname(path))
+        if name != "." and parent != real_root and not parent.startswith(real_root + "/"):
+            continue  # below a link that leads out of the deployment: not ours to own
+        if not os.path.lexists(path):
+            if entry["type"] != "d":
+                missing.append(name)
+                continue
+            changed += 1
+            if not act:
+                continue
+            os.mkdir(path, 0o700)
+        uid, gid = accounts.uid(user or entry["user"]), accounts.gid(group or entry["group"])
+        changed += _set(path, uid, gid, int(entry["mode"], 8), act)
+    storage = attributes["storage"]
+    top = entries.get(storage) or entries.get("seafile-data") or entries["."]
+    for kind in OBJECT_KINDS:
+        name = os.path.join(storage, kind)
+        mode = int(entries.get(name, top)["mode"], 8)
+        if os.path.isdir(os.path.join(root, name)):
+            changed += _apply_to_objects(os.path.join(root, name), accounts.uid(user or top["user"]), accounts.gid(group or top["group"]), mode, act)
+    return changed, missing

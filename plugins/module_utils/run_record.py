@@ -1,0 +1,176 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The run that is at work on one server's backup: its lock, and the record of its stages.
+
+Every module that acts for a run takes C(state/lock) by flock for as long as it works and checks that
+C(state/run.json) names its run. Between two tasks no process exists, so the record stands for the run: it counts as
+alive until its controller is known to be dead (the action plugin C(backup_set) can tell when both runs share a
+controller) or until it was not renewed for the lease. A run that lost its record to another one fails at its next
+stage, so that a wrong guess costs a run and never data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import typing as t
+
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
+
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+# The order of the manual, and its reason: what the databases point at must be copied after them.
+STAGES = ("dumps", "files", "objects")
+
+
+def utc_now() -> datetime.datetime:
+    """Return this moment, in UTC."""
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def as_text(moment: datetime.datetime) -> str:
+    """Return I(moment) as ISO 8601 in UTC, to the second."""
+    return moment.astimezone(datetime.timezone.utc).strftime(TIME)
+
+
+def as_time(text: str) -> datetime.datetime:
+    """Return the moment that :func:`as_text` wrote."""
+    return datetime.datetime.strptime(text, TIME).replace(tzinfo=datetime.timezone.utc)
+
+
+class Run:
+    """The record of the run at work; see the module's text."""
+
+    def __init__(self, layout: ServerLayout) -> None:
+        self.layout = layout
+        self.path = os.path.join(layout.state, "run.json")
+        self.record: dict[str, t.Any] = {}
+
+    def read(self) -> dict[str, t.Any]:
+        """Return the record on disk; an absent or unreadable one is empty (state/ is safe to lose)."""
+        try:
+            with open(self.path, encoding="utf-8") as stream:
+                record = json.load(stream)
+        except (FileNotFoundError, ValueError):
+            return {}
+        return record if isinstance(record, dict) and isinstance(record.get("set_id"), str) else {}
+
+    def write(self) -> None:
+        """Renew the record and store it."""
+        self.record["renewed"] = as_text(utc_now())
+        write_json(self.path, self.record)
+
+    def stage(self, name: str) -> dict[str, t.Any]:
+        """Return the record of the stage I(name), empty when it has not ended."""
+        return self.record.get("stages", {}).get(name, {})
+
+    def require_before(self, name: str) -> None:
+        """Refuse the stage I(name) while an earlier one has not ended: databases first, then data, always."""
+        for earlier in STAGES[: STAGES.index(name)]:
+            if not self.stage(earlier).get("ended"):
+                raise SeafileError("order", self.record["set_id"], f"{name} may not be pulled before {earlier} have arrived")
+
+    def finish(self, name: str, began: datetime.datetime, result: dict[str, t.Any]) -> None:
+        """Record that the stage I(name) has ended with I(result)."""
+        stages = self.record.setdefault("stages", {})
+        stages[name] = dict(result, began=as_text(began), ended=as_text(utc_now()))
+        self.write()
+
+
+@contextlib.contextmanager
+def _held(layout: ServerLayout) -> t.Iterator[None]:
+    make_private_directory(layout.state)
+    path = os.path.join(layout.state, "lock")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 100).decode("ascii", "replace").strip()
+            raise _active(layout, Run(layout).read(), f"process {holder} is at work") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _active(layout: ServerLayout, record: dict[str, t.Any], why: str) -> SeafileError:
+    controller = record.get("controller") or {}
+    host = str(controller.get("host", "unknown")).split("|", 1)[0]
+    cause = (
+        f"the run of set {record.get('set_id', 'unknown')} is at work since {record.get('began', 'unknown')}, "
+        f"started by process {controller.get('pid', 'unknown')} on {host} ({why})"
+    )
+    return SeafileError("run-active", layout.root, cause, holder=record)
+
+
+def refusal(layout: ServerLayout, record: dict[str, t.Any], controller: dict[str, t.Any], now: datetime.datetime, lease: int,
+            dead_run: str | None) -> SeafileError | None:
+    """Return the error that stops a new run while I(record) stands, or None when the new run may begin.
+
+    :arg controller: C(host), C(pid), C(started) of the process that starts the new run.
+    :arg lease: seconds without renewal after which a run counts as dead.
+    :arg dead_run: set id of a run that its controller's host knows to be dead.
+    """
+    if not record or record.get("state") != "running":
+        return None
+    if controller and record.get("controller") == controller:
+        return None  # the same play again: its earlier attempt has ended
+    if dead_run is not None and record["set_id"] == dead_run:
+        return None
+    try:
+        renewed = as_time(record["renewed"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    idle = (now - renewed).total_seconds()
+    # A record from the future (a clock set back) would otherwise block for ever.
+    if idle > lease or idle < -lease:
+        return None
+    return _active(layout, record, f"its last sign of life is {max(0, int(idle))} s old")
+
+
+@contextlib.contextmanager
+def begin(layout: ServerLayout, set_id: str, controller: dict[str, t.Any], lease: int, dead_run: str | None) -> t.Iterator[Run]:
+    """Begin the run I(set_id) or continue it; hold the lock while the body runs.
+
+    :raises SeafileError: C(run-active) with C(holder), the record of the other run.
+    """
+    with _held(layout):
+        run = Run(layout)
+        record = run.read()
+        problem = refusal(layout, record, controller, utc_now(), lease, dead_run)
+        if problem:
+            raise problem
+        run.record = {"set_id": set_id, "state": "running", "began": as_text(utc_now()), "controller": controller, "stages": {}}
+        run.write()
+        yield run
+
+
+@contextlib.contextmanager
+def joined(layout: ServerLayout, set_id: str) -> t.Iterator[Run]:
+    """Act for the run I(set_id), which must own the record; hold the lock while the body runs.
+
+    :raises SeafileError: C(run-lost) when the record names another run or none.
+    """
+    with _held(layout):
+        run = Run(layout)
+        run.record = run.read()
+        if run.record.get("set_id") != set_id or run.record.get("state") != "running":
+            other = run.record.get("set_id", "none")
+            raise SeafileError("run-lost", set_id, f"this run no longer holds the lock of {layout.root} (the record names {other})")
+        run.write()
+        yield run
+
+
+def release(run: Run, reason: str | None = None) -> None:
+    """Free the lock; I(reason) says why the run failed, if it did."""
+    run.record["state"] = "failed" if reason else "ended"
+    if reason:
+        run.record["reason"] = reason
+    run.write()

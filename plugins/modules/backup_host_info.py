@@ -1,0 +1,215 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_host_info
+short_description: Tell whether this backup host can receive the backup of a server
+version_added: "0.1.0"
+author: The seafleet.seafile contributors (@seafleet)
+description:
+  - Looks at tools, free space, the place of the backup and the access to the server, and reports everything that is in
+    the way at once, each problem with a stable code. Changes nothing.
+extends_documentation_fragment: [seafleet.seafile.attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
+options:
+  backup_root:
+    description: The directory that holds the backups of all servers.
+    type: path
+    required: true
+  server:
+    description: The server's name, which is its directory's name.
+    type: str
+    required: true
+  seafile_root:
+    description: The Seafile directory of the server, where server and backup host are one machine. The backup may not lie inside.
+    type: path
+  src:
+    description: The directory that will be pulled, as the server's rsync sees it.
+    type: str
+    required: true
+  host:
+    description: The server's address for ssh. Without it server and backup host are one machine.
+    type: str
+  user:
+    description: The pull account on the server.
+    type: str
+  port:
+    description: The port of C(sshd) on the server.
+    type: int
+  private_key:
+    description: The key that opens the pull account.
+    type: path
+  known_hosts:
+    description: The file with the pinned host key of the server.
+    type: path
+  host_key_alias:
+    description: The name under which O(known_hosts) holds the key.
+    type: str
+  needed_bytes:
+    description: Bytes that the next set needs at the least.
+    type: int
+    default: 0
+"""
+
+EXAMPLES = r"""
+- name: Can this host take the backup?
+  seafleet.seafile.backup_host_info:
+    backup_root: /srv/seafile-backup
+    server: files.example.org
+    src: /
+    host: files.example.org
+    user: seafile
+    private_key: /etc/seafleet/files.example.org/id_ed25519
+    known_hosts: /etc/seafleet/files.example.org/known_hosts
+    host_key_alias: files.example.org
+"""
+
+RETURN = r"""
+problems:
+  description: What is in the way, each with C(code), C(message), C(what), C(cause) and C(next_step). Empty when nothing is.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+free_bytes:
+  description: Free bytes on the file system that holds the backup.
+  returned: success
+  type: int
+  sample: 85899345920
+newest_sealed:
+  description: The set id of the newest sealed set, or null.
+  returned: success
+  type: str
+  sample: 20261122T030000Z
+rsync_version:
+  description: The version of rsync on this host, or null.
+  returned: success
+  type: str
+  sample: 3.2.7
+"""
+
+import os
+import re
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
+from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import utc_now
+
+# Fewer free inodes than this and even the sets' own directories may not fit.
+_LEAST_INODES = 1000
+
+
+def existing_parent(path):
+    """Return I(path) or its nearest parent that exists."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def is_inside(path, directory):
+    """Say whether I(path) is I(directory) or lies below it, links resolved."""
+    real, top = os.path.realpath(path), os.path.realpath(directory)
+    return real == top or real.startswith(top.rstrip("/") + "/")
+
+
+def _place_problems(params):
+    root = params["backup_root"]
+    seafile_root = params["seafile_root"]
+    if not params["host"] and seafile_root and (is_inside(root, seafile_root) or is_inside(seafile_root, os.path.join(root, params["server"]))):
+        yield SeafileError("backup-root-inside", root, f"backup and Seafile directory {seafile_root} lie inside each other")
+    parent = existing_parent(root)
+    if not os.path.isdir(parent):
+        yield SeafileError("backup-root", root, f"{parent} is not a directory")
+        return
+    statistics = os.statvfs(parent)
+    if statistics.f_flag & os.ST_RDONLY:
+        yield SeafileError("read-only", parent, "the file system is read-only")
+    elif not os.access(parent, os.W_OK | os.X_OK):
+        yield SeafileError("no-rights", parent, "this account may not write there", "give it to the account that runs the backup, or choose another root")
+    free = statistics.f_bavail * statistics.f_frsize
+    if free < params["needed_bytes"]:
+        yield SeafileError("no-space", parent, f"{free} bytes are free, {params['needed_bytes']} are needed")
+    if statistics.f_files and statistics.f_favail < _LEAST_INODES:
+        yield SeafileError("no-space", parent, f"only {statistics.f_favail} inodes are free")
+
+
+def _access_problems(module, binary):
+    params = module.params
+    remote = None
+    if params["host"]:
+        if not module.get_bin_path("ssh"):
+            yield SeafileError("missing-tool", "ssh", "it is not installed on the backup host", "install the package openssh-client on the backup host")
+            return
+        for key in ("private_key", "known_hosts"):
+            if params[key] and not os.path.exists(params[key]):
+                yield SeafileError("not-prepared", params[key], "the backup host has no access to the server yet")
+                return
+        remote = rsync.Remote(**{key: params[key] for key in ("host", "user", "port", "private_key", "known_hosts", "host_key_alias")})
+    argv = rsync.probe_argv(binary, params["src"], remote)
+    environ = {"LC_ALL": "C"}
+    status, dummy, stderr = module.run_command(argv, expand_user_and_vars=False, environ_update=environ)
+    if status != 0:
+        source = f"{params['host']}:{params['src']}" if params["host"] else params["src"]
+        yield rsync.explain(status, stderr, None, source)
+
+
+def inform(module):
+    """Return the problems of this host for the backup of one server."""
+    params = module.params
+    layout = ServerLayout(params["backup_root"], params["server"])
+    problems = list(_place_problems(params))
+    binary = module.get_bin_path("rsync")
+    version = None
+    if not binary:
+        problems.append(SeafileError("missing-tool", "rsync", "it is not installed on the backup host", "install the package rsync on the backup host"))
+    else:
+        dummy, stdout, dummy = module.run_command([binary, "--version"], expand_user_and_vars=False)
+        match = re.search(r"version v?(\S+)", stdout)
+        version = match.group(1) if match else None
+        problems += list(_access_problems(module, binary))
+    try:
+        sets.next_set_id(layout, utc_now())
+    except SeafileError as error:
+        problems.append(error)
+    sealed = sets.sealed_ids(layout)
+    statistics = os.statvfs(existing_parent(params["backup_root"]))
+    return {
+        "changed": False, "problems": [problem.as_problem() for problem in problems], "rsync_version": version,
+        "free_bytes": statistics.f_bavail * statistics.f_frsize, "newest_sealed": sealed[-1] if sealed else None}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "backup_root": {"type": "path", "required": True},
+            "server": {"type": "str", "required": True},
+            "seafile_root": {"type": "path"},
+            "src": {"type": "str", "required": True},
+            "host": {"type": "str"},
+            "user": {"type": "str"},
+            "port": {"type": "int"},
+            "private_key": {"type": "path", "no_log": False},
+            "known_hosts": {"type": "path"},
+            "host_key_alias": {"type": "str", "no_log": False},
+            "needed_bytes": {"type": "int", "default": 0},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, inform)
+
+
+if __name__ == "__main__":
+    main()

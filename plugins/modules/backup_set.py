@@ -1,0 +1,265 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_set
+short_description: Begin, seal or give up a backup set, with one run a server at a time
+version_added: "0.1.0"
+author: The seafleet.seafile contributors (@seafleet)
+description:
+  - A set is what one backup run produces. It is V(partial) while it is written and is sealed last, by an atomic rename,
+    with a manifest and checksums of every file. A set that is not sealed is never offered for a restore.
+  - Beginning a set takes the server's lock, sealing or failing frees it. The lock of a dead run is taken over.
+  - Runs on the backup host. Never removes a set or an object.
+extends_documentation_fragment: [seafleet.seafile.attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
+options:
+  state:
+    description:
+      - V(partial) begins the set, or continues it where an earlier attempt with the same O(set_id) failed.
+      - V(sealed) writes manifest and checksums and gives the set its final name. Needs all stages of the run to have ended.
+      - V(failed) notes O(reason) beside the partial set and frees the lock. The set stays partial.
+    type: str
+    choices: [partial, sealed, failed]
+    required: true
+  backup_root:
+    description: The directory that holds the backups of all servers.
+    type: path
+    required: true
+  server:
+    description: The server's name, which is its directory's name.
+    type: str
+    required: true
+  set_id:
+    description:
+      - The set, as the UTC time at which its dump begins, such as V(20261123T030000Z).
+      - With O(state=partial) it may be left out; then it is this host's time, later than every set there is.
+    type: str
+  manifest:
+    description: What the manifest shall say beside what this module knows itself. Must hold C(databases), as the dump
+      modules return it.
+    type: dict
+    default: {}
+  reason:
+    description: Why the run failed, in one sentence.
+    type: str
+    default: the run failed
+  lock_lease:
+    description: Seconds without a sign of life after which another controller's run counts as dead.
+    type: int
+    default: 21600
+  controller:
+    description: Set by the action plugin; the process that starts the run.
+    type: dict
+    default: {}
+  dead_run:
+    description: Set by the action plugin; the set id of a run whose controller is known to be dead.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Begin a set
+  seafleet.seafile.backup_set:
+    state: partial
+    backup_root: /srv/seafile-backup
+    server: files.example.org
+  register: begun
+
+- name: Seal it
+  seafleet.seafile.backup_set:
+    state: sealed
+    backup_root: /srv/seafile-backup
+    server: files.example.org
+    set_id: "{{ begun.set_id }}"
+    manifest:
+      databases: "{{ dumps }}"
+"""
+
+RETURN = r"""
+set_id:
+  description: The set.
+  returned: success
+  type: str
+  sample: 20261123T030000Z
+set_state:
+  description: The state of the set after this task; V(sealed) at O(state=partial) says that it was sealed before.
+  returned: success
+  type: str
+  sample: partial
+path:
+  description: The directory of the set.
+  returned: success
+  type: str
+  sample: /srv/seafile-backup/files.example.org/sets/.20261123T030000Z.partial
+bytes:
+  description: Size of dumps and files of the sealed set, in bytes, hard links counted each time.
+  returned: when the set is sealed
+  type: int
+  sample: 61234
+taken_over:
+  description: The set id of a dead run whose lock was taken over.
+  returned: at O(state=partial)
+  type: str
+  sample: null
+code:
+  description: Stable code of the failure; C(run-active) when another run is at work.
+  returned: failure
+  type: str
+  sample: run-active
+"""
+
+import os
+import shutil
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.seafleet.seafile.plugins.module_utils import restore_guide, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_directory, write_atomically, write_json
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import SET_ID, ServerLayout
+from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import STAGES, Run, as_text, begin, joined, release, utc_now
+
+
+def _result(changed, set_id, state, path, **more):
+    return dict(changed=changed, set_id=set_id, set_state=state, path=path, **more)
+
+
+def _choose_id(layout, wanted):
+    if wanted is None:
+        return sets.next_set_id(layout, utc_now())
+    if not SET_ID.match(wanted):
+        raise SeafileError("set-id-invalid", repr(wanted), "a set id has the form YYYYMMDDTHHMMSSZ")
+    newer = [other for other in sets.sealed_ids(layout) if other > wanted]
+    if newer:
+        raise SeafileError("set-id-invalid", wanted, f"the set {newer[-1]} is later; sets are made in the order of time")
+    return wanted
+
+
+def begin_set(module, layout):
+    """Take the lock and make the directory of the set."""
+    params = module.params
+    if params["set_id"] in sets.sealed_ids(layout):
+        return _result(False, params["set_id"], "sealed", layout.sealed(params["set_id"]), taken_over=None)
+    before = Run(layout).read()
+    if module.check_mode:
+        set_id = _choose_id(layout, params["set_id"])
+        return _result(True, set_id, "partial", layout.partial(set_id), taken_over=None)
+    set_id = _choose_id(layout, params["set_id"])
+    make_private_directory(layout.sets)
+    with begin(layout, set_id, params["controller"], params["lock_lease"], params["dead_run"]):
+        directory = layout.partial(set_id)
+        make_private_directory(directory)
+        # An earlier attempt's dumps belong to an earlier moment; its files are compared again by the pull.
+        for stale in ("databases", sets.FAILURE, sets.MANIFEST, sets.SUMS):
+            path = os.path.join(directory, stale)
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            elif os.path.lexists(path):
+                os.unlink(path)
+    taken_over = before.get("set_id") if before.get("state") == "running" else None
+    return _result(True, set_id, "partial", directory, taken_over=taken_over)
+
+
+def _check_dumps(directory, databases, arrived):
+    if not databases:
+        raise SeafileError("dump-missing", directory, "the manifest names no database")
+    for dump in databases:
+        path = os.path.join("databases", dump["file"])
+        if arrived.get(path) != dump["sha256"]:
+            raise SeafileError("dump-missing", path, "this dump did not arrive whole in this run")
+        if not os.path.isfile(os.path.join(directory, path)):
+            raise SeafileError("dump-missing", path, "the dump is not in the set")
+
+
+def seal_set(module, layout):
+    """Write manifest and checksums, give the set its final name, free the lock."""
+    params = module.params
+    set_id = params["set_id"]
+    sealed = layout.sealed(set_id)
+    if set_id in sets.sealed_ids(layout):
+        return _result(False, set_id, "sealed", sealed, bytes=sets.directory_bytes(sealed))
+    partial = layout.partial(set_id)
+    if module.check_mode:
+        return _result(True, set_id, "sealed", sealed, bytes=0)
+    with joined(layout, set_id) as run:
+        for stage in STAGES:
+            if not run.stage(stage).get("ended"):
+                raise SeafileError("order", set_id, f"the stage {stage} of this run has not ended, so the set cannot be sealed")
+        arrived = run.stage("dumps").get("sha256", {})
+        manifest = dict(params["manifest"])
+        _check_dumps(partial, manifest.get("databases", []), arrived)
+        manifest.update(
+            format=sets.MANIFEST_FORMAT, server=params["server"], set_id=set_id, state="sealed", began=run.record["began"],
+            sealed=as_text(utc_now()),
+            stages={name: {key: value for key, value in run.stage(name).items() if key != "sha256"} for name in STAGES})
+        manifest["bytes"] = sets.directory_bytes(partial)
+        previous = sets.sealed_ids(layout)
+        manifest["previous"] = previous[-1] if previous else None
+        write_json(os.path.join(partial, sets.MANIFEST), manifest)
+        # The dumps' sums were computed when they arrived, a moment ago in this run: no second pass over them.
+        sums = {
+            path: arrived.get(path) or sets.file_sha256(os.path.join(partial, path))
+            for path in sets.regular_files(partial) if path != sets.SUMS}
+        write_atomically(os.path.join(partial, sets.SUMS), sets.format_sums(sums))
+        # One flush of the whole file system costs nothing measurable; a flush a file costs minutes.
+        status, dummy, stderr = module.run_command(["sync", "-f", layout.root], expand_user_and_vars=False)
+        if status != 0:
+            raise SeafileError("os-error", layout.root, f"sync -f failed ({stderr.strip()})")
+        os.rename(partial, sealed)
+        sync_directory(layout.sets)
+        write_atomically(layout.guide, restore_guide.render(manifest, layout).encode("utf-8"))
+        release(run)
+    return _result(True, set_id, "sealed", sealed, bytes=manifest["bytes"])
+
+
+def fail_set(module, layout):
+    """Note why the run failed and free its lock; another run's lock is left alone."""
+    params = module.params
+    set_id = params["set_id"]
+    partial = layout.partial(set_id)
+    if set_id in sets.sealed_ids(layout) or not os.path.isdir(partial):
+        return _result(False, set_id, "sealed" if set_id in sets.sealed_ids(layout) else "absent", layout.sealed(set_id))
+    if not module.check_mode:
+        write_json(os.path.join(partial, sets.FAILURE), {"reason": params["reason"], "time": as_text(utc_now())})
+        try:
+            with joined(layout, set_id) as run:
+                release(run, params["reason"])
+        except SeafileError as error:
+            if error.code not in ("run-lost", "run-active"):
+                raise
+    return _result(True, set_id, "partial", partial)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["partial", "sealed", "failed"], "required": True},
+            "backup_root": {"type": "path", "required": True},
+            "server": {"type": "str", "required": True},
+            "set_id": {"type": "str"},
+            "manifest": {"type": "dict", "default": {}},
+            "reason": {"type": "str", "default": "the run failed"},
+            "lock_lease": {"type": "int", "default": 21600},
+            "controller": {"type": "dict", "default": {}},
+            "dead_run": {"type": "str"},
+        },
+        required_if=[("state", "sealed", ["set_id"]), ("state", "failed", ["set_id"])],
+        supports_check_mode=True,
+    )
+    layout = ServerLayout(module.params["backup_root"], module.params["server"])
+    action = {"partial": begin_set, "sealed": seal_set, "failed": fail_set}[module.params["state"]]
+    run_module(module, lambda module: action(module, layout))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: file_attributes
+short_description: Record owner, group and mode of a Seafile deployment, or apply what was recorded
+version_added: "0.1.0"
+author: The seafleet.seafile contributors (@seafleet)
+description:
+  - A backup keeps all files private to the account that holds it, so who owned what on the server is recorded as data.
+  - Seafile started with files of the wrong owner finds every library broken, and changes the database; so the recorded
+    attributes must be applied before it is started.
+extends_documentation_fragment: [seafleet.seafile.attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
+options:
+  state:
+    description: V(recorded) writes the attributes of O(seafile_root) to O(path), V(applied) gives them back.
+    type: str
+    choices: [recorded, applied]
+    required: true
+  seafile_root:
+    description: The Seafile directory.
+    type: path
+    required: true
+  path:
+    description: The file that holds the attributes. Its directory is created with mode 0700 when recording.
+    type: path
+    required: true
+  storage:
+    description: Path of the object store relative to O(seafile_root), for recording.
+    type: str
+    default: seafile-data/storage
+  shallow:
+    description: Relative paths of directories that are recorded without their contents.
+    type: list
+    elements: str
+    default: []
+  skipped:
+    description: Relative paths that are left out.
+    type: list
+    elements: str
+    default: []
+  owner:
+    description: With O(state=recorded) the account that may read O(path); with O(state=applied) the user that owns everything,
+      in place of the recorded ones.
+    type: str
+  group:
+    description: As O(owner), for the group.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Record who owns what
+  seafleet.seafile.file_attributes:
+    state: recorded
+    seafile_root: /opt/seafile
+    path: /opt/seafile/.seafleet/20261123T030000Z/attributes.json
+
+- name: Give everything back to its owner
+  seafleet.seafile.file_attributes:
+    state: applied
+    seafile_root: /opt/seafile
+    path: /var/lib/seafleet/files/attributes.json
+"""
+
+RETURN = r"""
+entries:
+  description: Number of recorded files, directories and links.
+  returned: success
+  type: int
+  sample: 57
+applied:
+  description: Number of paths whose owner, group or mode was changed.
+  returned: with O(state=applied)
+  type: int
+  sample: 1102
+missing:
+  description: Recorded files that are not there (the first 100).
+  returned: with O(state=applied)
+  type: list
+  elements: str
+  sample: []
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.seafleet.seafile.plugins.module_utils import attributes
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
+
+
+def recorded(module):
+    """Write the attributes file."""
+    params = module.params
+    if not os.path.isdir(params["seafile_root"]):
+        raise SeafileError("no-seafile", params["seafile_root"], "there is no such directory")
+    value = attributes.record(params["seafile_root"], params["storage"], params["shallow"], params["skipped"])
+    if not module.check_mode:
+        directory = os.path.dirname(params["path"])
+        make_private_directory(directory)
+        write_json(params["path"], value)
+        accounts = attributes.Accounts()
+        uid = accounts.uid(params["owner"]) if params["owner"] else -1
+        gid = accounts.gid(params["group"]) if params["group"] else -1
+        if os.geteuid() == 0:
+            for path in (os.path.dirname(directory), directory, params["path"]):
+                os.chown(path, uid, gid)
+    return {"changed": True, "entries": len(value["entries"])}
+
+
+def applied(module):
+    """Apply the attributes file."""
+    params = module.params
+    value = attributes.read(params["path"])
+    count, missing = attributes.apply(params["seafile_root"], value, not module.check_mode, params["owner"], params["group"])
+    return {"changed": count > 0, "entries": len(value["entries"]), "applied": count, "missing": missing[:100]}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["recorded", "applied"], "required": True},
+            "seafile_root": {"type": "path", "required": True},
+            "path": {"type": "path", "required": True},
+            "storage": {"type": "str", "default": "seafile-data/storage"},
+            "shallow": {"type": "list", "elements": "str", "default": []},
+            "skipped": {"type": "list", "elements": "str", "default": []},
+            "owner": {"type": "str"},
+            "group": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, {"recorded": recorded, "applied": applied}[module.params["state"]])
+
+
+if __name__ == "__main__":
+    main()

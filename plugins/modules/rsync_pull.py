@@ -1,0 +1,308 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rsync_pull
+short_description: Pull dumps, files or objects with rsync, never deleting and never overwriting an object
+version_added: "0.1.0"
+author: The seafleet.seafile contributors (@seafleet)
+description:
+  - Runs C(rsync) on this host and pulls a directory from another host, or from this one when O(host) is not given.
+  - No option of this module, and no flag that it gives to rsync, deletes anything or writes into a file in place.
+  - Objects that are here already are never touched; an empty object is never stored, since no Seafile object is empty.
+  - Files are compared by content, so that an edit within the same second at the same size is not missed.
+  - Data flows between the two hosts; none of it passes through the controller.
+extends_documentation_fragment: [seafleet.seafile.attributes]
+attributes:
+  check_mode:
+    support: full
+    details: Runs rsync with C(--dry-run); says how many files and bytes would come.
+  diff_mode:
+    support: partial
+    details: The first 1000 changes as rsync itemizes them.
+  platform:
+    platforms: posix
+options:
+  content:
+    description:
+      - What is pulled, which decides the rules.
+      - V(dumps) for database dumps with their checksums, V(files) for configuration and other files (links are kept as
+        links), V(objects) for a directory that holds C(commits), C(fs) and C(blocks).
+    type: str
+    choices: [dumps, files, objects]
+    required: true
+  src:
+    description: The directory whose contents are pulled, as the other host's rsync sees it. Below C(rrsync) that is the
+      path inside its directory.
+    type: str
+    required: true
+  dest:
+    description: The directory that receives them; created with mode 0700 when missing. Required without O(run).
+    type: path
+  run:
+    description:
+      - Makes the pull a stage of a backup run. O(dest) then follows from the layout of a backup, the run must hold the
+        server's lock, dumps must have arrived before files and files before objects.
+    type: dict
+    suboptions:
+      backup_root:
+        description: The directory that holds the backups of all servers.
+        type: path
+        required: true
+      server:
+        description: The server's name, which is its directory's name.
+        type: str
+        required: true
+      set_id:
+        description: The set of this run.
+        type: str
+        required: true
+  host:
+    description: The host to pull from, by ssh. Without it both ends are on this host.
+    type: str
+  user:
+    description: The account on O(host).
+    type: str
+  port:
+    description: The port of C(sshd) on O(host).
+    type: int
+  private_key:
+    description: The path of the key that opens the account.
+    type: path
+  known_hosts:
+    description: The file that holds the pinned key of O(host). An unknown or another key ends the pull; none is ever learned.
+    type: path
+  host_key_alias:
+    description: The name under which O(known_hosts) holds the key.
+    type: str
+  excludes:
+    description: Patterns in rsync's own form that are left out.
+    type: list
+    elements: str
+    default: []
+  files_from:
+    description: A file with NUL-separated paths relative to O(src); only these are pulled, and each must be there.
+    type: path
+  checksums:
+    description: SHA-256 by path relative to O(dest). Every one is compared after the pull.
+    type: dict
+    default: {}
+  bandwidth_limit:
+    description: Limit in KiB a second; V(0) for none.
+    type: int
+    default: 0
+  timeout:
+    description: Seconds without any byte after which the connection counts as lost.
+    type: int
+    default: 300
+  retries:
+    description: How often a lost connection is tried again, after 2, 4, 8 ... seconds. What has arrived is kept.
+    type: int
+    default: 3
+"""
+
+EXAMPLES = r"""
+- name: Pull the objects of a server into the backup
+  seafleet.seafile.rsync_pull:
+    content: objects
+    src: /seafile-data/storage
+    host: files.example.org
+    user: seafile
+    private_key: /etc/seafleet/files.example.org/id_ed25519
+    known_hosts: /etc/seafleet/files.example.org/known_hosts
+    host_key_alias: files.example.org
+    run:
+      backup_root: /srv/seafile-backup
+      server: files.example.org
+      set_id: 20261123T030000Z
+"""
+
+RETURN = r"""
+dest:
+  description: The directory that received the files.
+  returned: success
+  type: str
+  sample: /srv/seafile-backup/files.example.org/objects
+listed:
+  description: Regular files at the source that belong to O(content).
+  returned: success
+  type: int
+  sample: 1077
+transferred:
+  description: Regular files that came (in check mode, would come).
+  returned: success
+  type: int
+  sample: 12
+bytes_transferred:
+  description: Their size in bytes.
+  returned: success
+  type: int
+  sample: 204800
+bytes_listed:
+  description: The size in bytes of all regular files at the source that belong to O(content).
+  returned: success
+  type: int
+  sample: 21567890
+empty_objects:
+  description: Objects of zero length at the source. They are damaged there and were not stored.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+vanished:
+  description: Files that the server removed while they were being read.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+warnings_of_source:
+  description: What a person should know about the source, one sentence each.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+code:
+  description: Stable code of the failure.
+  returned: failure
+  type: str
+  sample: host-key-unknown
+"""
+
+import os
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
+from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import joined, utc_now
+
+
+def _remote(params):
+    if not params["host"]:
+        return None
+    return rsync.Remote(**{key: params[key] for key in ("host", "user", "port", "private_key", "known_hosts", "host_key_alias")})
+
+
+def _destination(params, layout):
+    """Return (dest, link_dest) of the pull."""
+    if layout is None:
+        return params["dest"], None
+    partial = layout.partial(params["run"]["set_id"])
+    if params["content"] == "objects":
+        return layout.objects, None
+    if params["content"] == "dumps":
+        return partial, None
+    sealed = sets.sealed_ids(layout)
+    before = os.path.join(layout.sealed(sealed[-1]), "files") if sealed else None
+    return os.path.join(partial, "files"), before
+
+
+def _check_sums(dest, checksums):
+    for path, expected in sorted(checksums.items()):
+        full = os.path.join(dest, path)
+        if not os.path.isfile(full):
+            raise SeafileError("transfer-damaged", full, "the file did not arrive")
+        if sets.file_sha256(full) != expected:
+            raise SeafileError("transfer-damaged", full, "the file that arrived is not the one that was sent")
+
+
+def _pull(module, layout):
+    params = module.params
+    binary = module.get_bin_path("rsync")
+    if not binary:
+        raise SeafileError("missing-tool", "rsync", "it is not installed on this host", "install the package rsync on this host")
+    dest, link_dest = _destination(params, layout)
+    pull = rsync.Pull(
+        content=params["content"], src=params["src"], dest=dest, remote=_remote(params), excludes=params["excludes"], link_dest=link_dest,
+        files_from=params["files_from"], bandwidth_limit=params["bandwidth_limit"], timeout=params["timeout"], dry_run=module.check_mode)
+    source = f"{params['host']}:{params['src']}" if params["host"] else params["src"]
+    created = False
+    if not module.check_mode:
+        created = make_private_directory(dest)
+    argv = rsync.pull_argv(binary, pull)
+    attempt = 0
+    while True:
+        try:
+            report = rsync.run(argv, pull, source)
+            break
+        except SeafileError as error:
+            attempt += 1
+            if not rsync.may_retry(error) or attempt > params["retries"]:
+                raise
+            time.sleep(2 ** attempt)
+    if not module.check_mode:
+        _check_sums(dest, params["checksums"])
+    return dest, report, created
+
+
+def _sentences(report):
+    sentences = [f"the object {path} is empty at the source: damaged there, not stored" for path in report.empty_objects[:20]]
+    if len(report.empty_objects) > 20:
+        sentences.append(f"and {len(report.empty_objects) - 20} more empty objects")
+    sentences += [f"{path} is no regular file and was left out" for path in report.not_regular[:20]]
+    return sentences
+
+
+def pull(module):
+    """Pull once, as a stage of a run where O(run) is given; return the module's result."""
+    params = module.params
+    content = params["content"]
+    layout = ServerLayout(params["run"]["backup_root"], params["run"]["server"]) if params["run"] else None
+    if layout is None or module.check_mode:
+        dest, report, created = _pull(module, layout)
+    else:
+        with joined(layout, params["run"]["set_id"]) as run:
+            run.require_before(content)
+            began = utc_now()
+            dest, report, created = _pull(module, layout)
+            run.finish(content, began, {
+                "listed": report.listed, "transferred": report.transferred, "bytes_transferred": report.bytes_transferred,
+                "bytes_listed": report.bytes_listed, "sha256": params["checksums"], "warnings": _sentences(report)})
+    result = {
+        "changed": created or report.itemized > 0, "dest": dest, "listed": report.listed, "transferred": report.transferred,
+        "bytes_transferred": report.bytes_transferred, "bytes_listed": report.bytes_listed, "empty_objects": report.empty_objects[:100],
+        "vanished": report.vanished[:100], "warnings_of_source": _sentences(report)}
+    if module._diff:
+        result["diff"] = {"prepared": "".join(f"{line}\n" for line in report.changes)}
+    return result
+
+
+def main():
+    run_spec = {
+        "backup_root": {"type": "path", "required": True}, "server": {"type": "str", "required": True},
+        "set_id": {"type": "str", "required": True}}
+    module = AnsibleModule(
+        argument_spec={
+            "content": {"type": "str", "choices": list(rsync.CONTENTS), "required": True},
+            "src": {"type": "str", "required": True},
+            "dest": {"type": "path"},
+            "run": {"type": "dict", "options": run_spec},
+            "host": {"type": "str"},
+            "user": {"type": "str"},
+            "port": {"type": "int"},
+            "private_key": {"type": "path", "no_log": False},
+            "known_hosts": {"type": "path"},
+            "host_key_alias": {"type": "str", "no_log": False},
+            "excludes": {"type": "list", "elements": "str", "default": []},
+            "files_from": {"type": "path"},
+            "checksums": {"type": "dict", "default": {}},
+            "bandwidth_limit": {"type": "int", "default": 0},
+            "timeout": {"type": "int", "default": 300},
+            "retries": {"type": "int", "default": 3},
+        },
+        required_one_of=[("dest", "run")],
+        mutually_exclusive=[("dest", "run")],
+        supports_check_mode=True,
+    )
+    run_module(module, pull)
+
+
+if __name__ == "__main__":
+    main()
