@@ -63,3 +63,7 @@ class ServerLayout:
     def partial(self, set_id: str) -> str:
         """The directory of the set I(set_id) while it is being written."""
         return os.path.join(self.sets, f".{set_id}.partial")
+
+    def object_list(self, set_id: str) -> str:
+        """The list of the objects that the set I(set_id) can reach, made for a restore; alone in its directory."""
+        return os.path.join(self.state, "restore", set_id, "objects.list")

@@ -106,23 +106,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
+from ansible_collections.seafleet.seafile.plugins.module_utils.places import existing_parent, free_bytes, is_inside
 from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import utc_now
 
 # Fewer free inodes than this and even the sets' own directories may not fit.
 _LEAST_INODES = 1000
-
-
-def existing_parent(path):
-    """Return I(path) or its nearest parent that exists."""
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    return path
-
-
-def is_inside(path, directory):
-    """Say whether I(path) is I(directory) or lies below it, links resolved."""
-    real, top = os.path.realpath(path), os.path.realpath(directory)
-    return real == top or real.startswith(top.rstrip("/") + "/")
 
 
 def _place_problems(params):
@@ -139,7 +127,7 @@ def _place_problems(params):
         yield SeafileError("read-only", parent, "the file system is read-only")
     elif not os.access(parent, os.W_OK | os.X_OK):
         yield SeafileError("no-rights", parent, "this account may not write there", "give it to the account that runs the backup, or choose another root")
-    free = statistics.f_bavail * statistics.f_frsize
+    free = free_bytes(parent)
     if free < params["needed_bytes"]:
         yield SeafileError("no-space", parent, f"{free} bytes are free, {params['needed_bytes']} are needed")
     if statistics.f_files and statistics.f_favail < _LEAST_INODES:
@@ -185,10 +173,9 @@ def inform(module):
     except SeafileError as error:
         problems.append(error)
     sealed = sets.sealed_ids(layout)
-    statistics = os.statvfs(existing_parent(params["backup_root"]))
     return {
         "changed": False, "problems": [problem.as_problem() for problem in problems], "rsync_version": version,
-        "free_bytes": statistics.f_bavail * statistics.f_frsize, "newest_sealed": sealed[-1] if sealed else None}
+        "free_bytes": free_bytes(params["backup_root"]), "newest_sealed": sealed[-1] if sealed else None}
 
 
 def main():

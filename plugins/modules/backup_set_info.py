@@ -83,6 +83,13 @@ manifest:
   description: The manifest of the chosen set.
   returned: when a set was chosen
   type: dict
+paths:
+  description:
+    - Where the parts of the chosen set lie, C(root) (of the server's backup), C(set), C(databases), C(files), C(objects),
+      C(seafile_dump) (the dump of the database that points at the objects), C(seafile_conf) (null when the set has none) and
+      C(object_list) (where a list of the set's objects goes).
+  returned: when a set was chosen
+  type: dict
 code:
   description: Stable code of the failure.
   returned: failure
@@ -127,6 +134,24 @@ def choose(rows, set_id, what):
     raise SeafileError("no-set", set_id, f"there is no such set ({have})")
 
 
+def parts(layout, row, manifest):
+    """Return where the parts of a sealed set lie.
+
+    :raises SeafileError: C(set-damaged) when the manifest names no dump of Seafile's own database.
+    """
+    databases = os.path.join(row["path"], "databases")
+    files = os.path.join(row["path"], "files")
+    dumps = [dump["file"] for dump in manifest["databases"] if dump.get("role") == "seafile"]
+    if len(dumps) != 1:
+        raise SeafileError("set-damaged", row["path"], f"the manifest names {len(dumps)} dumps of the database that points at the libraries")
+    # 5 and newer keep it in conf, 4.4 and older beside the data
+    places = (os.path.join(files, "conf", "seafile.conf"), os.path.join(files, "seafile-data", "seafile.conf"))
+    return {
+        "root": layout.root, "set": row["path"], "databases": databases, "files": files, "objects": layout.objects,
+        "seafile_dump": os.path.join(databases, dumps[0]), "seafile_conf": next((place for place in places if os.path.isfile(place)), None),
+        "object_list": layout.object_list(row["set_id"])}
+
+
 def _whole_before(layout, rows, damaged):
     for row in rows:
         if row["set_id"] != damaged and row["state"] == "sealed" and not sets.check_sums(layout.sealed(row["set_id"])):
@@ -150,7 +175,8 @@ def inform(module):
             whole = _whole_before(layout, rows, row["set_id"])
             next_step = f"restore the set {whole}, the newest whole one" if whole else "there is no other whole set; ask for a restore by hand"
             raise SeafileError("set-damaged", row["path"], "; ".join(wrong[:5]), next_step, wrong=wrong[:100], newest_whole=whole)
-    return dict(result, set=row, manifest=sets.read_manifest(row["path"]))
+    manifest = sets.read_manifest(row["path"])
+    return dict(result, set=row, manifest=manifest, paths=parts(layout, row, manifest))
 
 
 def main():

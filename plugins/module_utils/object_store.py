@@ -1,0 +1,418 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Seafile's object store on disk: C({commits,fs,blocks}/<store id>/<2>/<38>), read and checked, never written.
+
+The formats are those of seafile-server (C(common/commit-mgr.c), C(common/fs-mgr.c), tag v11.0.13-server) and were
+measured on stores that real servers wrote. No link is followed below the root, only regular files are read, and what
+is read is bounded: a store comes from another machine and may hold anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import stat
+import struct
+import typing as t
+import zlib
+
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import OBJECT_KINDS
+
+# An id is kept as its 20 bytes: a third of the memory of its 40 letters.
+ZERO_ID = bytes(20)
+LIBRARY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+
+# Far above what Seafile writes: a commit is some hundred bytes; a file of 1 TB in 1 MB blocks is 44 MB of JSON.
+MAX_COMMIT_BYTES = 1024 * 1024
+MAX_FS_BYTES = 256 * 1024 * 1024
+# Above this size, JSON is reduced while it is parsed, so that a directory of a million entries fits into memory.
+_LARGE_JSON_BYTES = 4 * 1024 * 1024
+_READ_BYTES = 1024 * 1024
+_HEX_NAME = re.compile(r"[0-9a-f]{38}\Z")
+_HEX_PREFIX = re.compile(r"[0-9a-f]{2}\Z")
+
+FILE, DIRECTORY = 1, 3
+
+
+class Damage(Exception):
+    """An object that is not what its id promises.
+
+    :arg kind: C(missing), C(empty), C(unparsable), C(unreadable), C(wrong-hash) or C(mismatch).
+    :arg cause: the reason in a few words.
+    """
+
+    def __init__(self, kind: str, cause: str) -> None:
+        self.kind = kind
+        self.cause = cause
+        super().__init__(f"{kind}: {cause}")
+
+
+class Commit(t.NamedTuple):
+    """What the walk needs of a commit. Ids are 20 bytes; I(ctime) is in seconds since 1970."""
+
+    root: bytes
+    parents: t.Tuple[bytes, ...]
+    ctime: int
+    version: int
+    library: str
+    name: str
+    encrypted: bool
+    enc_version: int
+
+
+class Entry(t.NamedTuple):
+    """One entry of a directory object."""
+
+    name: str
+    id: bytes
+    is_directory: bool
+
+
+class FsObject(t.NamedTuple):
+    """A directory with its entries, or a file with its blocks' ids."""
+
+    type: int
+    entries: t.Sequence[Entry]
+    blocks: t.Sequence[bytes]
+
+
+def parse_id(text: t.Any) -> bytes:
+    """Return the 20 bytes of the id I(text) (40 lower case hexadecimal digits); ValueError for anything else."""
+    if not isinstance(text, str) or len(text) != 40:
+        raise ValueError("an id must have 40 hexadecimal digits")
+    raw = bytes.fromhex(text)
+    if len(raw) != 20 or raw.hex() != text:
+        raise ValueError("an id must have 40 hexadecimal digits")
+    return raw
+
+
+def object_path(kind: str, store: str, object_id: bytes) -> str:
+    """The path of an object relative to the root of the store."""
+    name = object_id.hex()
+    return f"{kind}/{store}/{name[:2]}/{name[2:]}"
+
+
+class ObjectStore:
+    """The directory that holds C(commits), C(fs) and C(blocks): C(objects/) of a backup, or C(storage/) of a server."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def require(self) -> None:
+        """Raise C(storage-missing) unless the root is a directory that holds at least C(commits)."""
+        if not os.path.isdir(os.path.join(self.root, "commits")):
+            raise SeafileError("storage-missing", self.root, "there is no directory commits/ in it",
+                               "name the directory that holds commits, fs and blocks, and see that its file system is mounted")
+
+    def open(self, kind: str, store: str) -> ObjectDirectory:
+        """Open the objects of I(kind) (C(commits), C(fs) or C(blocks)) of one store. Close it after use."""
+        if kind not in OBJECT_KINDS or not LIBRARY_ID.match(store):
+            raise ValueError(f"no store {kind}/{store}")
+        return ObjectDirectory(self.root, kind, store)
+
+
+class ObjectDirectory:
+    """The objects of one kind of one store. A store that is not there at all reads as one without objects."""
+
+    def __init__(self, root: str, kind: str, store: str) -> None:
+        self.kind = kind
+        self.store = store
+        self.path = os.path.join(root, kind, store)
+        self._known: dict[str, bool] = {}
+        self._descriptor = self._open_directory(root)
+
+    def _open_directory(self, root: str) -> int | None:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        descriptor = os.open(root, flags)
+        for name in (self.kind, self.store):
+            above = descriptor
+            try:
+                descriptor = os.open(name, flags | os.O_NOFOLLOW, dir_fd=above)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    return None
+                raise self._named(error, "") from error
+            finally:
+                os.close(above)
+        return descriptor
+
+    def __enter__(self) -> ObjectDirectory:
+        return self
+
+    def __exit__(self, *dummy: t.Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _named(self, error: OSError, name: str) -> OSError:
+        """The same error with the whole path, for the message."""
+        return OSError(error.errno, error.strerror, os.path.join(self.path, name) if name else self.path)
+
+    def _name(self, object_id: bytes) -> str:
+        """The object's path below the store; raises :class:`Damage` unless its directory is a real one."""
+        name = object_id.hex()
+        prefix = name[:2]
+        known = self._known.get(prefix)
+        if known is None:
+            known = self._is_directory(prefix)
+            self._known[prefix] = known
+        if not known:
+            raise Damage("missing", "there is no such file")
+        return f"{prefix}/{name[2:]}"
+
+    def _is_directory(self, prefix: str) -> bool:
+        if self._descriptor is None:
+            return False
+        try:
+            return stat.S_ISDIR(os.stat(prefix, dir_fd=self._descriptor, follow_symlinks=False).st_mode)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self._named(error, prefix) from error
+
+    def size(self, object_id: bytes) -> int:
+        """Return the object's size on disk in bytes without reading it; raises :class:`Damage` (missing, empty)."""
+        name = self._name(object_id)
+        try:
+            status = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
+        except FileNotFoundError as error:
+            raise Damage("missing", "there is no such file") from error
+        except OSError as error:
+            raise self._failure(error, name) from error
+        return _size_of(status)
+
+    def _failure(self, error: OSError, name: str) -> Exception:
+        """A bad sector is the object's damage; a missing right is this run's failure."""
+        if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            return Damage("missing", "is not a regular file")
+        if error.errno == errno.EIO:
+            return Damage("unreadable", "the disk cannot read it (input/output error)")
+        return self._named(error, name)
+
+    def _open(self, object_id: bytes) -> tuple[int, int]:
+        name = self._name(object_id)
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._descriptor)
+        except FileNotFoundError as error:
+            raise Damage("missing", "there is no such file") from error
+        except OSError as error:
+            raise self._failure(error, name) from error
+        try:
+            return descriptor, _size_of(os.fstat(descriptor))
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def _read(self, object_id: bytes, limit: int) -> bytes:
+        """The whole file; raises :class:`Damage` (missing, empty, unparsable when longer than I(limit), unreadable)."""
+        descriptor, size = self._open(object_id)
+        try:
+            if size > limit:
+                raise Damage("unparsable", f"is larger than {limit} bytes")
+            content = os.read(descriptor, size + 1)
+            while len(content) < size:
+                more = os.read(descriptor, size - len(content))
+                if not more:
+                    break
+                content += more
+            return content
+        except OSError as error:
+            raise self._failure(error, object_id.hex()) from error
+        finally:
+            os.close(descriptor)
+
+    def read_commit(self, object_id: bytes, check_hash: bool = False) -> tuple[Commit, int, Damage | None]:
+        """Return the commit, its size on disk, and what is wrong with it although it can be read.
+
+        A commit's id covers neither its parents nor its library (facts measured on real stores), so that beside the
+        hash its own C(commit_id) and C(repo_id) are compared with its place.
+        """
+        content = self._read(object_id, MAX_COMMIT_BYTES)
+        commit, document = _parse_commit(content)
+        damage = None
+        if document.get("commit_id") != object_id.hex():
+            damage = Damage("mismatch", "its commit_id is not its file's name")
+        elif document.get("repo_id") != self.store:
+            damage = Damage("mismatch", "its repo_id is not its directory")
+        elif check_hash and object_id not in _commit_ids(document):
+            damage = Damage("wrong-hash", "its content does not have its id")
+        return commit, len(content), damage
+
+    def read_fs(self, object_id: bytes, version: int, check_hash: bool = False) -> tuple[FsObject, int, Damage | None]:
+        """Return the directory or file object, its size on disk, and what is wrong with it although it can be read.
+
+        :arg version: of the library: 0 is binary, from 1 on a zlib stream of JSON.
+        """
+        content = self._read(object_id, MAX_FS_BYTES)
+        if version == 0:
+            result, digest = _parse_fs_binary(content)
+        else:
+            plain = _decompress(content)
+            result = _parse_fs_json(plain)
+            digest = hashlib.sha1(plain).digest() if check_hash else object_id
+        damage = Damage("wrong-hash", "its content does not have its id") if check_hash and digest != object_id else None
+        return result, len(content), damage
+
+    def check_block(self, object_id: bytes) -> int:
+        """Hash a block and return its size; raises :class:`Damage`. Ciphertext is hashed as it lies on disk."""
+        descriptor, size = self._open(object_id)
+        digest = hashlib.sha1()
+        try:
+            while True:
+                chunk = os.read(descriptor, _READ_BYTES)
+                if not chunk:
+                    break
+                digest.update(chunk)
+        except OSError as error:
+            raise self._failure(error, object_id.hex()) from error
+        finally:
+            os.close(descriptor)
+        if digest.digest() != object_id:
+            raise Damage("wrong-hash", "its content does not have its id")
+        return size
+
+    def ids(self) -> t.Iterator[bytes]:
+        """Yield the id of every object that lies here, sorted. Leftovers (names that are no id) are not objects."""
+        if self._descriptor is None:
+            return
+        for prefix in sorted(name for name in os.listdir(self._descriptor) if _HEX_PREFIX.match(name)):
+            if not self._is_directory(prefix):
+                continue
+            descriptor = os.open(prefix, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._descriptor)
+            try:
+                with os.scandir(descriptor) as entries:
+                    names = sorted(entry.name for entry in entries if _HEX_NAME.match(entry.name) and entry.is_file(follow_symlinks=False))
+            finally:
+                os.close(descriptor)
+            for name in names:
+                yield bytes.fromhex(prefix + name)
+
+
+def _size_of(status: os.stat_result) -> int:
+    if not stat.S_ISREG(status.st_mode):
+        raise Damage("missing", "is not a regular file")
+    if status.st_size == 0:
+        raise Damage("empty", "the file is empty")  # objects are never empty; a power loss leaves such blocks behind
+    return status.st_size
+
+
+def _decompress(content: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        plain = inflater.decompress(content, MAX_FS_BYTES)
+    except zlib.error as error:
+        raise Damage("unparsable", "is not a zlib stream") from error
+    if inflater.unconsumed_tail:
+        raise Damage("unparsable", f"is larger than {MAX_FS_BYTES} bytes when decompressed")
+    if not inflater.eof:
+        raise Damage("unparsable", "its zlib stream is cut")
+    return plain
+
+
+def _parse_commit(content: bytes) -> tuple[Commit, dict[str, t.Any]]:
+    try:
+        document = json.loads(content)
+        if not isinstance(document, dict):
+            raise ValueError("is not an object")
+        commit = Commit(
+            root=parse_id(document["root_id"]),
+            parents=tuple(parse_id(document[key]) for key in ("parent_id", "second_parent_id") if document.get(key)),
+            ctime=_integer(document["ctime"]),
+            version=_integer(document.get("version", 0)),
+            library=str(document.get("repo_id", "")),
+            name=str(document.get("repo_name") or ""),
+            encrypted=str(document.get("encrypted")).lower() == "true",  # the Go file server writes "false", C leaves it out
+            enc_version=_integer(document.get("enc_version") or 0),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Damage("unparsable", "is not the JSON of a commit") from error
+    return commit, document
+
+
+def _integer(value: t.Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("is not a whole number")
+    return value
+
+
+def _commit_ids(document: dict[str, t.Any]) -> set[bytes]:
+    """The two ids that a commit's content may have: C programs end each text with NUL, the Go file server does not.
+
+    Measured: both occur in one store.
+    """
+    try:
+        texts = [document["root_id"], document["creator"], document.get("creator_name"), document.get("description") or ""]
+        raw = [text.encode("utf-8", "surrogateescape") for text in texts if text is not None]
+        ctime = struct.pack(">q", document["ctime"])
+    except (KeyError, AttributeError, struct.error, UnicodeEncodeError):
+        return set()
+    return {hashlib.sha1(b"".join(text + b"\0" for text in raw) + ctime).digest(), hashlib.sha1(b"".join(raw) + ctime).digest()}
+
+
+def _parse_fs_json(plain: bytes) -> FsObject:
+    try:
+        document = json.loads(plain, object_hook=_reduce if len(plain) > _LARGE_JSON_BYTES else None)
+        kind = document["type"]
+        if kind == DIRECTORY:
+            entries = [entry if isinstance(entry, Entry) else _entry(entry) for entry in document["dirents"]]
+            return FsObject(DIRECTORY, entries, ())
+        if kind == FILE:
+            return FsObject(FILE, (), [parse_id(block) for block in document["block_ids"]])
+        raise ValueError("is neither file nor directory")
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise Damage("unparsable", "is not the JSON of a file or directory") from error
+
+
+def _entry(document: dict[str, t.Any]) -> Entry:
+    return Entry(_entry_name(document["name"]), parse_id(document["id"]), stat.S_ISDIR(document["mode"]))
+
+
+def _reduce(document: dict[str, t.Any]) -> t.Any:
+    return _entry(document) if "dirents" not in document and "block_ids" not in document else document
+
+
+def _entry_name(name: t.Any) -> str:
+    if not isinstance(name, str):
+        raise ValueError("a name is not text")
+    return name
+
+
+def _parse_fs_binary(content: bytes) -> tuple[FsObject, bytes]:
+    """Version 0 (C(SeafileOndisk), C(SeafdirOndisk), C(DirentOndisk) of fs-mgr.c), and the id its content has.
+
+    File: u32 type, u64 size, 20 bytes a block. Directory: u32 type, then entries of u32 mode, 40 letters id,
+    u32 length, name. All big-endian; the mode in a directory's hash is little-endian.
+    """
+    try:
+        (kind,) = struct.unpack_from(">I", content)
+        digest = hashlib.sha1()
+        if kind == FILE:
+            raw = content[12:]
+            if len(content) < 12 or len(raw) % 20:
+                raise ValueError("a block id is cut")
+            digest.update(raw)
+            return FsObject(FILE, (), [raw[at:at + 20] for at in range(0, len(raw), 20)]), digest.digest()
+        if kind != DIRECTORY:
+            raise ValueError("is neither file nor directory")
+        entries = []
+        at = 4
+        while at < len(content):
+            mode, letters, length = struct.unpack_from(">I40sI", content, at)
+            at += 48
+            name = content[at:at + length]
+            if len(name) != length:
+                raise ValueError("a name is cut")
+            at += length
+            entries.append(Entry(name.decode("utf-8", "surrogateescape"), parse_id(letters.decode("ascii")), stat.S_ISDIR(mode)))
+            digest.update(letters + name + struct.pack("<I", mode))
+        return FsObject(DIRECTORY, entries, ()), digest.digest()
+    except (ValueError, struct.error) as error:
+        raise Damage("unparsable", "is not the binary form of a file or directory") from error

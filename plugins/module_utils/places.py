@@ -1,0 +1,27 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Questions about places on a file system: what exists, what is free, what lies inside what."""
+
+from __future__ import annotations
+
+import os
+
+
+def existing_parent(path: str) -> str:
+    """Return I(path) or its nearest parent that exists."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def free_bytes(path: str) -> int:
+    """Return the bytes that an ordinary account may still write on the file system that holds, or will hold, I(path)."""
+    statistics = os.statvfs(existing_parent(path))
+    return statistics.f_bavail * statistics.f_frsize
+
+
+def is_inside(path: str, directory: str) -> bool:
+    """Say whether I(path) is I(directory) or lies below it, links resolved."""
+    real, top = os.path.realpath(path), os.path.realpath(directory)
+    return real == top or real.startswith(top.rstrip("/") + "/")

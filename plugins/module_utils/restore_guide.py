@@ -1,0 +1,134 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""RESTORE.md: how to restore this server by hand, with stock tools and without this collection.
+
+Written anew at every sealing, for the newest set. A test runs its commands literally.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import typing as t
+
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
+
+_HEAD = """# Restore {server} by hand
+
+This directory is the backup of one Seafile server. No special program is needed to restore it: `rsync`, `gunzip`
+and {client} are enough, as root. With Ansible at hand, `ansible-playbook seafleet.seafile.restore` does the same and checks
+more: it copies only the objects that the chosen set can reach, keeps what was there, and proves the result.
+
+- `sets/<set id>/` is one backup: `databases/` (a dump of every database), `files/` (configuration and all other files),
+  `attributes.json` (owner and mode of every file), `manifest.json`, `SHA256SUMS`. The id is the UTC time of the dump.
+- `objects/` holds the contents of all libraries, shared by all sets. Objects are never changed, only added.
+- A directory `sets/.<set id>.partial` is a run that did not end. Do not restore it.
+
+## Commands
+
+Set the four names, then run the rest as root. Stop Seafile first. The target directory must not exist yet, or be empty:
+move an old one aside, never restore over it.
+
+```sh
+set -eu
+BACKUP={root}
+SET={set_id}
+TARGET={target}
+OWNER={owner}
+```
+
+1. Is the set as it was sealed? This prints nothing when it is.
+
+```sh
+(cd "$BACKUP/sets/$SET" && sha256sum --quiet --check SHA256SUMS)
+```
+
+2. Files and objects.
+
+```sh
+mkdir -p "$TARGET/"{storage}
+rsync -a "$BACKUP/sets/$SET/files/" "$TARGET/"
+rsync -aH --chmod=D0755,F0600 "$BACKUP/objects/" "$TARGET/"{storage}/
+```
+
+3. Databases.
+
+```sh
+{databases}
+```
+
+4. The owner, before anything is started: with the wrong one Seafile finds every library broken and changes its database.
+
+```sh
+mkdir -p {directories}
+chown -R "$OWNER" "$TARGET"
+chmod 0755 "$TARGET"
+```
+
+5. Unpack Seafile {version} into the target directory ({programs}), then start it.
+
+## When the set is not the newest one
+
+`objects/` also holds what was written after an older set. Desktop clients that had synchronised newer files would then
+delete them. Before starting Seafile, make all clients synchronise anew:
+
+    {tokens}
+"""
+
+
+def _sqlite(databases: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
+    lines = []
+    for dump in databases:
+        target = shlex.quote(dump["name"])
+        lines.append(f'mkdir -p "$(dirname "$TARGET/"{target})"')
+        lines.append(f'gunzip -c "$BACKUP/sets/$SET/databases/"{shlex.quote(dump["file"])} | sqlite3 -bail "$TARGET/"{target}')
+    return lines
+
+
+def _identifier(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _mysql(databases: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
+    lines = []
+    for dump in databases:
+        charset = f" CHARACTER SET {dump['character_set']} COLLATE {dump['collation']}" if dump.get("character_set") and dump.get("collation") else ""
+        lines.append(f"printf '%s\\n' {shlex.quote('CREATE DATABASE ' + _identifier(dump['name']) + charset + ';')} | mariadb")
+        lines.append(
+            f'gunzip -c "$BACKUP/sets/$SET/databases/"{shlex.quote(dump["file"])} | '
+            f"mariadb --default-character-set=utf8mb4 --max-allowed-packet=1G --database={shlex.quote(dump['name'])}")
+    return lines
+
+
+def _tokens(engine: str, databases: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    name = next((dump["name"] for dump in databases if dump.get("role") == "seafile"), "seafile-db")
+    statement = "DELETE FROM RepoUserToken;"
+    if engine == "sqlite":
+        return f'sqlite3 "$TARGET/"{shlex.quote(name)} "{statement}"'
+    return f"printf '%s\\n' '{statement}' | mariadb --database={shlex.quote(name)}"
+
+
+def render(manifest: t.Mapping[str, t.Any], layout: ServerLayout) -> str:
+    """Return the text of RESTORE.md for the set of I(manifest)."""
+    seafile = manifest.get("seafile") or {}
+    owner = seafile.get("owner") or {}
+    databases = manifest.get("databases", [])
+    mysql = [dump for dump in databases if dump["engine"] == "mysql"]
+    sqlite = [dump for dump in databases if dump["engine"] == "sqlite"]
+    lines = _mysql(mysql) + _sqlite(sqlite)
+    if mysql:
+        lines.append("# then create the account of Seafile's configuration and grant it all rights on these databases")
+    engine = "mysql" if mysql else "sqlite"
+    client = " and ".join(name for name, dumps in (("`mariadb` (or `mysql`)", mysql), ("`sqlite3`", sqlite)) if dumps)
+    storage = seafile.get("storage_path") or "seafile-data/storage"
+    directories = [os.path.join(os.path.dirname(storage), name) for name in ("httptemp", "tmpfiles")] + ["logs", "pids"]
+    programs = seafile.get("programs")
+    return _HEAD.format(
+        server=manifest["server"], client=client, root=shlex.quote(layout.root), set_id=manifest["set_id"],
+        target=shlex.quote(seafile.get("root") or "/opt/seafile"),
+        owner=shlex.quote(f"{owner.get('user', 'seafile')}:{owner.get('group', 'seafile')}"),
+        storage=shlex.quote(storage), databases="\n".join(lines),
+        directories=" ".join(f'"$TARGET/"{shlex.quote(name)}' for name in directories),
+        version=seafile.get("version") or "of the same version", programs=f"its directory was {programs}" if programs else "its programs are no part of a backup",
+        tokens=_tokens(engine, databases))

@@ -1,0 +1,167 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The record of a restore on its target: begun, interrupted, done, and whether all is still as it was restored."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import typing as t
+
+from ansible_collections.seafleet.seafile.plugins.module_utils import attributes, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_directory, write_json
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
+
+RECORD = "restore.json"
+SET = "set"
+"""Directory of the set's dumps and attributes while a restore runs."""
+OBJECT_LIST = "objects.list"
+ATTRIBUTES = "attributes.json"
+_MESSAGES = 5
+_NO_CONTENT = {"lost+found"}
+
+
+def read(state_dir: str) -> dict[str, t.Any]:
+    """Return the record in I(state_dir), or an empty one."""
+    try:
+        with open(os.path.join(state_dir, RECORD), encoding="ascii") as stream:
+            record = json.load(stream)
+    except (FileNotFoundError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def write(state_dir: str, record: t.Mapping[str, t.Any]) -> None:
+    """Store the record, private to its account."""
+    make_private_directory(state_dir)
+    write_json(os.path.join(state_dir, RECORD), dict(record))
+
+
+def content(root: str) -> list[str]:
+    """Return the names in the directory I(root), empty for a missing or an empty one.
+
+    :raises SeafileError: C(target-not-directory).
+    """
+    try:
+        return sorted(set(os.listdir(root)) - _NO_CONTENT)
+    except FileNotFoundError:
+        return []
+    except NotADirectoryError:
+        raise SeafileError("target-not-directory", root, "something that is no directory is in the place of the Seafile directory") from None
+
+
+def set_aside(root: str, moment: str) -> str | None:
+    """Move what is in I(root) out of the way by rename, losing nothing; return where it is now, None if there was nothing.
+
+    A root that cannot be renamed (a mount point, a parent without rights) keeps its place; its contents go into a
+    directory inside.
+    """
+    names = content(root)
+    if not names:
+        return None
+    aside = f"{root.rstrip('/')}.before-{moment}"
+    if not os.path.lexists(aside) and not os.path.ismount(root):
+        try:
+            os.rename(root, aside)
+            sync_directory(os.path.dirname(aside))
+            return aside
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM):
+                raise
+    aside = os.path.join(root, f".seafleet-before-{moment}")
+    os.mkdir(aside, 0o700)
+    for name in names:
+        if not name.startswith(".seafleet-before-"):
+            os.rename(os.path.join(root, name), os.path.join(aside, name))
+    sync_directory(root)
+    return aside
+
+
+def clear(root: str, state_dir: str, set_id: str, moment: str, act: bool) -> dict[str, t.Any]:
+    """Make I(root) ready to receive the set I(set_id): empty, private, noted as being restored.
+
+    A restore of the same set that was interrupted is continued: what it has brought stays.
+
+    :returns: C(changed), C(continued), C(safety_directory) (path or None).
+    """
+    record = read(state_dir)
+    if record.get("state") == "running" and record.get("set_id") == set_id and record.get("root") == root:
+        return {"changed": False, "continued": True, "safety_directory": record.get("safety_directory")}
+    names = content(root)
+    if not act:
+        return {"changed": True, "continued": False, "safety_directory": f"{root}.before-{moment}" if names else None}
+    aside = set_aside(root, moment)
+    os.makedirs(root, mode=0o755, exist_ok=True)
+    # Half a deployment is nobody's to read or to start; the recorded mode comes at the end.
+    os.chmod(root, 0o700)
+    write(state_dir, {"state": "running", "set_id": set_id, "root": root, "began": moment, "safety_directory": aside})
+    return {"changed": True, "continued": False, "safety_directory": aside}
+
+
+def read_object_list(path: str) -> list[str]:
+    """Return the relative paths in a NUL-separated list."""
+    with open(path, "rb") as stream:
+        return [os.fsdecode(name) for name in stream.read().split(b"\0") if name]
+
+
+def _wrong_files(root: str, sums: t.Mapping[str, str]) -> t.Iterator[str]:
+    for name, expected in sums.items():
+        path = os.path.join(root, name)
+        try:
+            if sets.file_sha256(path) != expected:
+                yield f"{name} differs"
+        except OSError:
+            yield f"{name} is missing"
+
+
+def _wrong_objects(storage: str, names: t.Iterable[str]) -> t.Iterator[str]:
+    for name in names:
+        try:
+            found = os.lstat(os.path.join(storage, name))
+        except OSError:
+            yield f"object {name} is missing"
+            continue
+        if not stat.S_ISREG(found.st_mode) or found.st_size == 0:
+            yield f"object {name} is damaged"
+
+
+def differences(record: t.Mapping[str, t.Any], state_dir: str, databases: t.Mapping[str, t.Any]) -> list[str]:
+    """Return what is no longer as I(record) says it was restored; empty when everything is.
+
+    :arg databases: fingerprints of the MySQL databases now, by name.
+    """
+    if record.get("state") != "restored":
+        return ["no restore has ended here"]
+    root = record["root"]
+    wrong = [f"database {name} differs" for name, expected in record["databases"].items() if databases.get(name) != expected]
+    for source in (_wrong_files(root, record["files"]), _wrong_files(root, record["sqlite"])):
+        wrong += list(source)
+    if not wrong:
+        names = read_object_list(os.path.join(state_dir, OBJECT_LIST))
+        wrong += list(_wrong_objects(os.path.join(root, record["storage"]), names))
+    if not wrong:
+        count, missing = attributes.apply(root, attributes.read(os.path.join(state_dir, ATTRIBUTES)), False, record.get("owner"), record.get("group"))
+        wrong += [f"{name} is missing" for name in missing]
+        if count:
+            wrong.append(f"{count} owners or modes differ")
+    return wrong
+
+
+def finish(state_dir: str, moment: str, databases: t.Mapping[str, t.Any], sqlite: t.Iterable[str], sums: t.Mapping[str, str],
+           **more: t.Any) -> dict[str, t.Any]:
+    """Record that the restore which is noted as running has ended well; return the record.
+
+    :arg sqlite: relative paths of the restored SQLite files.
+    :arg sums: the set's checksums by path in the set.
+    """
+    record = read(state_dir)
+    root = record["root"]
+    record.update(
+        state="restored", ended=moment, databases=dict(databases),
+        sqlite={name: sets.file_sha256(os.path.join(root, name)) for name in sqlite},
+        files={name[len("files/"):]: value for name, value in sums.items() if name.startswith("files/")}, **more)
+    write(state_dir, record)
+    return record

@@ -1,0 +1,163 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_target
+short_description: Clear the place of a restore without losing anything, and record its end
+version_added: "0.1.0"
+author: The seafleet.seafile contributors (@seafleet)
+description:
+  - V(cleared) moves what is in the Seafile directory aside by a rename and notes that a restore has begun. The safety
+    copy is never removed by this collection. A restore of the same set that was interrupted is continued instead.
+  - V(restored) notes that the restore has ended, with fingerprints of all that was restored, so that a second run can
+    tell that nothing is left to do.
+  - Runs on the restore target.
+extends_documentation_fragment: [seafleet.seafile.attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
+options:
+  state:
+    description: See the description.
+    type: str
+    choices: [cleared, restored]
+    required: true
+  seafile_root:
+    description: The Seafile directory.
+    type: path
+    required: true
+  state_dir:
+    description: The directory of this restore's record, private to its account.
+    type: path
+    required: true
+  set_id:
+    description: The set that is restored.
+    type: str
+    required: true
+  storage:
+    description: Path of the object store relative to O(seafile_root).
+    type: str
+    default: seafile-data/storage
+  dumps:
+    description: The set's C(databases), as in its manifest.
+    type: list
+    elements: dict
+    default: []
+  owner:
+    description: The user that owns everything in place of the recorded ones, if one was given to M(seafleet.seafile.file_attributes).
+    type: str
+  group:
+    description: As O(owner), for the group.
+    type: str
+  login_host:
+    description: The database server, for the fingerprints of MySQL databases.
+    type: str
+  login_port:
+    description: Its port.
+    type: int
+  login_user:
+    description: The account that may read the restored databases.
+    type: str
+    default: root
+  login_password:
+    description: Its password.
+    type: str
+  login_unix_socket:
+    description: Its socket.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Make room for the restore
+  seafleet.seafile.restore_target:
+    state: cleared
+    seafile_root: /opt/seafile
+    state_dir: /var/lib/seafleet/files.example.org
+    set_id: 20261123T030000Z
+"""
+
+RETURN = r"""
+safety_directory:
+  description: Where the earlier contents of the Seafile directory are now, or null when there were none.
+  returned: success
+  type: str
+  sample: /opt/seafile.before-20261124T081500Z
+continued:
+  description: Whether an interrupted restore of the same set is continued.
+  returned: with O(state=cleared)
+  type: bool
+  sample: false
+"""
+
+import os
+import shutil
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_schema, restore_state, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import new_set_id
+from ansible_collections.seafleet.seafile.plugins.module_utils.restore_login import LOGIN_ARGUMENTS, login
+from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import utc_now
+
+
+def cleared(module):
+    """Make room."""
+    params = module.params
+    return restore_state.clear(params["seafile_root"], params["state_dir"], params["set_id"], new_set_id(utc_now()), not module.check_mode)
+
+
+def restored(module):
+    """Note the end, with fingerprints."""
+    params = module.params
+    state_dir = params["state_dir"]
+    record = restore_state.read(state_dir)
+    if record.get("set_id") != params["set_id"]:
+        raise SeafileError("restore-not-begun", state_dir, f"no restore of the set {params['set_id']} has begun here")
+    if module.check_mode:
+        return {"changed": True, "safety_directory": record.get("safety_directory")}
+    mysql = [dump["name"] for dump in params["dumps"] if dump["engine"] == "mysql"]
+    fingerprints = {}
+    if mysql:
+        client = mysql_client.Client(login(params))
+        fingerprints = {name: mysql_schema.fingerprint(client, name) for name in mysql}
+    staged = os.path.join(state_dir, restore_state.SET)
+    with open(os.path.join(staged, sets.SUMS), "rb") as stream:
+        sums = sets.parse_sums(stream.read())
+    os.replace(os.path.join(staged, "attributes.json"), os.path.join(state_dir, restore_state.ATTRIBUTES))
+    record = restore_state.finish(
+        state_dir, new_set_id(utc_now()), fingerprints, [dump["name"] for dump in params["dumps"] if dump["engine"] == "sqlite"], sums,
+        storage=params["storage"], owner=params["owner"], group=params["group"])
+    # the dumps hold password hashes and tokens; they have done their work
+    shutil.rmtree(staged)
+    return {"changed": True, "safety_directory": record.get("safety_directory")}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            state={"type": "str", "choices": ["cleared", "restored"], "required": True},
+            seafile_root={"type": "path", "required": True},
+            state_dir={"type": "path", "required": True},
+            set_id={"type": "str", "required": True},
+            storage={"type": "str", "default": "seafile-data/storage"},
+            dumps={"type": "list", "elements": "dict", "default": []},
+            owner={"type": "str"},
+            group={"type": "str"},
+            **LOGIN_ARGUMENTS,
+        ),
+        supports_check_mode=True,
+    )
+    run_module(module, {"cleared": cleared, "restored": restored}[module.params["state"]])
+
+
+if __name__ == "__main__":
+    main()

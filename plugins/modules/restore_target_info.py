@@ -1,0 +1,245 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_target_info
+short_description: Tell what a restore would meet on its target
+version_added: "0.1.0"
+author: The seafleet.seafile contributors (@seafleet)
+description:
+  - Looks at the Seafile directory, running programs, databases, tools, accounts and free space of a restore target, and
+    reports everything that is in the way at once. Changes nothing.
+  - Tells whether the target still is exactly what an earlier restore made, so that a second run does nothing.
+extends_documentation_fragment: [seafleet.seafile.attributes]
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  platform:
+    platforms: posix
+options:
+  seafile_root:
+    description: The Seafile directory.
+    type: path
+    required: true
+  state_dir:
+    description: The directory of restore records.
+    type: path
+    required: true
+  set_id:
+    description: The set that shall be restored.
+    type: str
+    required: true
+  dumps:
+    description: The set's C(databases), as in its manifest.
+    type: list
+    elements: dict
+    required: true
+  name:
+    description: The server's name, which O(confirm) must equal.
+    type: str
+    required: true
+  confirm:
+    description: What the user gave as confirmation to replace what is there.
+    type: str
+    default: ""
+  can_stop:
+    description: Whether Seafile will be stopped by the restore. Otherwise a running one is a problem.
+    type: bool
+    default: false
+  users:
+    description: Users that will own files.
+    type: list
+    elements: str
+    default: []
+  groups:
+    description: Groups that will own files.
+    type: list
+    elements: str
+    default: []
+  needed_bytes:
+    description: Bytes that the restored directory needs.
+    type: int
+    default: 0
+  login_host:
+    description: The database server.
+    type: str
+  login_port:
+    description: Its port.
+    type: int
+  login_user:
+    description: The account that may create and replace databases.
+    type: str
+    default: root
+  login_password:
+    description: Its password.
+    type: str
+  login_unix_socket:
+    description: Its socket.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: What would a restore meet here?
+  seafleet.seafile.restore_target_info:
+    seafile_root: /opt/seafile
+    state_dir: /var/lib/seafleet/files.example.org
+    set_id: 20261123T030000Z
+    dumps: "{{ manifest.databases }}"
+    name: files.example.org
+"""
+
+RETURN = r"""
+occupied:
+  description: Whether the Seafile directory holds anything, or one of the databases has tables.
+  returned: success
+  type: bool
+  sample: false
+existing_databases:
+  description: Databases of the set that exist on the target and have tables, with their number.
+  returned: success
+  type: dict
+  sample: {"seafile-db": 27}
+running:
+  description: Programs of Seafile that run on the target.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+interrupted:
+  description: Whether a restore of the same set was interrupted here and will be continued.
+  returned: success
+  type: bool
+  sample: false
+restored:
+  description: Whether everything is still exactly as a restore of the same set left it, so that nothing is left to do.
+  returned: success
+  type: bool
+  sample: false
+differences:
+  description: What differs from the last restore of the same set, if there was one (the first 20).
+  returned: success
+  type: list
+  elements: str
+  sample: []
+problems:
+  description: What is in the way, each with C(code), C(message), C(what), C(cause) and C(next_step).
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.seafleet.seafile.plugins.module_utils import attributes, deployment, mysql_client, mysql_schema, restore_state
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
+from ansible_collections.seafleet.seafile.plugins.module_utils.places import existing_parent, free_bytes
+from ansible_collections.seafleet.seafile.plugins.module_utils.restore_login import LOGIN_ARGUMENTS, login
+
+
+def guard(name, confirm, names, tables):
+    """Return the error that keeps a restore from an occupied target, or None.
+
+    :arg names: entries of the Seafile directory.
+    :arg tables: number of tables by database.
+    """
+    what = []
+    if names:
+        what.append(f"the Seafile directory holds {len(names)} entries")
+    what += [f"the database {database} has {count} tables" for database, count in sorted(tables.items())]
+    if not what or confirm == name:
+        return None
+    given = f"restore_confirm is {confirm!r}" if confirm else "restore_confirm is not given"
+    return SeafileError("target-not-empty", name, f"{', '.join(what)}, and {given}", f"give -e restore_confirm={name} to replace it; what is there is kept aside")
+
+
+def _account_problems(users, groups):
+    accounts = attributes.Accounts()
+    for names, look_up in ((users, accounts.uid), (groups, accounts.gid)):
+        for name in names:
+            try:
+                look_up(name)
+            except SeafileError as error:
+                yield error
+
+
+def _databases(params, names):
+    """Return (number of tables by database, fingerprints by database)."""
+    client = mysql_client.Client(login(params))
+    visible = set(mysql_schema.visible(client))
+    present = [name for name in names if name in visible]
+    tables = {name: len(mysql_schema.base_tables(client, name)) for name in present}
+    record = restore_state.read(params["state_dir"])
+    wanted = record.get("databases", {}) if record.get("state") == "restored" and record.get("set_id") == params["set_id"] else {}
+    prints = {name: mysql_schema.fingerprint(client, name) for name in wanted if name in visible}
+    return {name: count for name, count in tables.items() if count}, prints
+
+
+def inform(module):
+    """Return what is on the target and what is in the way."""
+    params = module.params
+    root = params["seafile_root"]
+    problems = []
+    names, tables, prints = [], {}, {}
+    try:
+        names = restore_state.content(root)
+    except SeafileError as error:
+        problems.append(error)
+    mysql = [dump["name"] for dump in params["dumps"] if dump["engine"] == "mysql"]
+    if mysql:
+        try:
+            tables, prints = _databases(params, mysql)
+        except SeafileError as error:
+            problems.append(error)
+    record = restore_state.read(params["state_dir"])
+    same = record.get("set_id") == params["set_id"] and record.get("root") == root
+    interrupted = same and record.get("state") == "running"
+    wrong = restore_state.differences(record, params["state_dir"], prints) if same and record.get("state") == "restored" else []
+    restored = same and record.get("state") == "restored" and not wrong and not problems
+    running = deployment.running(root)
+    if not restored:
+        if not interrupted:
+            problem = guard(params["name"], params["confirm"], names, tables)
+            problems += [problem] if problem else []
+        if running and not params["can_stop"]:
+            first = running[0]
+            problems.append(SeafileError("seafile-running", root, f"{first['program']} is running (pid {first['pid']})"))
+        if not module.get_bin_path("rsync"):
+            problems.append(SeafileError("missing-tool", "rsync", "it is not installed on the server", "install the package rsync on the server"))
+        problems += list(_account_problems(params["users"], params["groups"]))
+        free = free_bytes(root)
+        if free < params["needed_bytes"] and not interrupted:
+            problems.append(SeafileError("no-space", existing_parent(root), f"{free} bytes are free, {params['needed_bytes']} are needed"))
+    return {
+        "changed": False, "occupied": bool(names or tables), "existing_databases": tables, "running": running, "interrupted": interrupted,
+        "restored": restored, "differences": wrong[:20], "problems": [problem.as_problem() for problem in problems]}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            seafile_root={"type": "path", "required": True},
+            state_dir={"type": "path", "required": True},
+            set_id={"type": "str", "required": True},
+            dumps={"type": "list", "elements": "dict", "required": True},
+            name={"type": "str", "required": True},
+            confirm={"type": "str", "default": ""},
+            can_stop={"type": "bool", "default": False},
+            users={"type": "list", "elements": "str", "default": []},
+            groups={"type": "list", "elements": "str", "default": []},
+            needed_bytes={"type": "int", "default": 0},
+            **LOGIN_ARGUMENTS,
+        ),
+        supports_check_mode=True,
+    )
+    run_module(module, inform)
+
+
+if __name__ == "__main__":
+    main()
