@@ -18,7 +18,7 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import sync_directory
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_directory
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import printable
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import (
     DIRECTORY,
@@ -371,9 +371,10 @@ def list_is_current(closure: Closure, dest: str) -> bool:
 def write_list(closure: Closure, dest: str) -> None:
     """Write the closure's list to I(dest): relative paths, each ended by NUL, sorted, for C(rsync --files-from --from0).
 
-    Mode 0600, whole or not at all.
+    Mode 0600, whole or not at all; a missing directory is made with mode 0700.
     """
     directory, name = os.path.split(os.path.abspath(dest))
+    make_private_directory(directory)
     partial = os.path.join(directory, f".{name}.partial")
     if os.path.lexists(partial):
         os.unlink(partial)

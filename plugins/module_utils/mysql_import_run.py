@@ -116,10 +116,9 @@ def prove(dump: DumpFile) -> Proof:
     size = longest = open_line = 0
     tail = b""
     try:
-        descriptor = os.open(dump.path, os.O_RDONLY | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise SeafileError("dump-damaged", dump.path, "it is not a regular file")
+        if not stat.S_ISREG(os.lstat(dump.path).st_mode):
+            raise SeafileError("dump-damaged", dump.path, "it is not a regular file")
+        with open(dump.path, "rb") as stream:
             for text in unzip(stream, digest.update):
                 size += len(text)
                 lines = text.split(b"\n")

@@ -174,7 +174,7 @@ def read_line(report: Report, line: str) -> None:
     if match:
         if match.group(1)[0] != ".":
             report.itemized += 1
-        if len(report.changes) < 1000:
+        if len(report.changes) < 100:
             report.changes.append(line)
         return
     for field, pattern in _STATISTICS.items():

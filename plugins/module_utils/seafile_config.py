@@ -273,6 +273,8 @@ class EnvironmentFile:
                 following = text[position + 1:position + 2]
                 result.append("" if following == "\n" else following)
                 position += 2
+            elif text.startswith('$"', position):
+                position += 1  # a translated string: the same as without the dollar
             elif character == "$":
                 value, position = self._reference(text, position)
                 result.append(value)

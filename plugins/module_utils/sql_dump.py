@@ -31,22 +31,38 @@ MAX_TOKEN_BYTES = 64 * 1024 * 1024
 _ANOTHER = "take another set, or fetch the dump again"
 _NAME_IT = "name the dump of Seafile's own database in the set's directory databases/"
 
-_SPACE = re.compile(rb"\s+")
-_COMMENT = re.compile(rb"--[^\n]*(?:\n|\Z)|/\*.*?\*/", re.DOTALL)
-_HASH_COMMENT = re.compile(rb"#[^\n]*(?:\n|\Z)")
-_WORD = re.compile(rb"[A-Za-z_][A-Za-z0-9_$]*")
-_NUMBER = re.compile(rb"[-+]?\s*(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
-_HEX_NUMBER = re.compile(rb"0[xX]([0-9A-Fa-f]+)")
-_HEX_STRING = re.compile(rb"[xX]'([0-9A-Fa-f]*)'")
-_BIT_STRING = re.compile(rb"[bB]'([01]*)'")
-_NAME_QUOTED = re.compile(rb'`([^`]*(?:``[^`]*)*)`|"([^"]*(?:""[^"]*)*)"|\[([^\]]*)\]')
-_MYSQL_STRING = re.compile(rb"'([^'\\]*(?:(?:\\.|'')[^'\\]*)*)'|\"([^\"\\]*(?:(?:\\.|\"\")[^\"\\]*)*)\"", re.DOTALL)
-_SQLITE_STRING = re.compile(rb"'([^']*(?:''[^']*)*)'")
+
+class _Token(t.NamedTuple):
+    """A pattern, and how it begins when it may be longer than what is in memory."""
+
+    whole: t.Pattern[bytes]
+    begin: t.Optional[t.Pattern[bytes]] = None
+
+
+# What decides whether a token begins here is never longer.
+_LOOK_AHEAD = 64
+
+_SPACE = _Token(re.compile(rb"\s+"))
+_COMMENT = _Token(re.compile(rb"--[^\n]*(?:\n|\Z)|/\*.*?\*/", re.DOTALL), re.compile(rb"--|/\*"))
+_HASH_COMMENT = _Token(re.compile(rb"#[^\n]*(?:\n|\Z)"), re.compile(rb"#"))
+_WORD = _Token(re.compile(rb"[A-Za-z_][A-Za-z0-9_$]*"))
+_NUMBER = _Token(re.compile(rb"[-+]?\s*(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"))
+_HEX_NUMBER = _Token(re.compile(rb"0[xX]([0-9A-Fa-f]+)"))
+_HEX_STRING = _Token(re.compile(rb"[xX]'([0-9A-Fa-f]*)'"), re.compile(rb"[xX]'"))
+_BIT_STRING = _Token(re.compile(rb"[bB]'([01]*)'"), re.compile(rb"[bB]'"))
+_NAME_QUOTED = _Token(re.compile(rb'`([^`]*(?:``[^`]*)*)`|"([^"]*(?:""[^"]*)*)"|\[([^\]]*)\]'), re.compile(rb'[`"\[]'))
+_MYSQL_STRING = _Token(
+    re.compile(rb"'([^'\\]*(?:(?:\\.|'')[^'\\]*)*)'|\"([^\"\\]*(?:(?:\\.|\"\")[^\"\\]*)*)\"", re.DOTALL), re.compile(rb"['\"]"))
+_SQLITE_STRING = _Token(re.compile(rb"'([^']*(?:''[^']*)*)'"), re.compile(rb"'"))
 _MYSQL_ESCAPE = re.compile(rb"\\(.)|(['\"])\2", re.DOTALL)
 _MYSQL_ESCAPES = {b"0": b"\0", b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"Z": b"\x1a", b"%": b"\\%", b"_": b"\\_"}
+# What a statement that is stepped over consists of mostly: taken in one go; whatever else comes is looked at singly.
+_PLAIN = re.compile(rb"(?:[^'\"`;#/\[\\-]+|'[^'\\]*'|\"[^\"\\]*\")*")
+_STRING_ENDS = {quote: re.compile(rb"[\\" + quote + rb"]") for quote in (b"'", b'"')}
 _UNISTR_ESCAPE = re.compile(r"\\(?:(\\)|\+([0-9A-Fa-f]{6})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([0-9A-Fa-f]{4}))")
-_NOT_A_COLUMN = frozenset(
-    (b"PRIMARY", b"UNIQUE", b"KEY", b"INDEX", b"CONSTRAINT", b"FOREIGN", b"FULLTEXT", b"SPATIAL", b"CHECK", b"PERIOD"))
+# Words that begin a constraint in CREATE TABLE instead of a column; in SQLite KEY and INDEX are names like any other.
+_SQLITE_CONSTRAINTS = frozenset((b"PRIMARY", b"UNIQUE", b"CONSTRAINT", b"FOREIGN", b"CHECK"))
+_MYSQL_CONSTRAINTS = _SQLITE_CONSTRAINTS | frozenset((b"KEY", b"INDEX", b"FULLTEXT", b"SPATIAL", b"PERIOD"))
 
 
 class _Cut(Exception):
@@ -77,14 +93,18 @@ class _Text:
         self.buffer = self.buffer[self.at:] + chunk
         self.at = 0
 
-    def match(self, pattern: t.Pattern[bytes]) -> t.Match[bytes] | None:
-        """Match I(pattern) here and step behind it. A match that touches the end of the window might go on: read on first."""
+    def match(self, token: _Token) -> t.Match[bytes] | None:
+        """Match I(token) here and step behind it; None when it does not begin here. Reads on while it may go on."""
+        while len(self.buffer) - self.at < _LOOK_AHEAD and not self.ended:
+            self.fill()
         while True:
-            found = pattern.match(self.buffer, self.at)
+            found = token.whole.match(self.buffer, self.at)
             if self.ended or (found and found.end() < len(self.buffer)):
                 if found:
                     self.at = found.end()
                 return found
+            if not found and not (token.begin and token.begin.match(self.buffer, self.at)):
+                return None
             self.fill()
 
     def peek(self) -> bytes:
@@ -130,7 +150,7 @@ class _Dump:
         start = self.text.buffer[:4096]
         if not start.strip():
             raise _Cut
-        code = _SPACE.sub(b" ", _COMMENT.sub(b" ", start)).lstrip().upper()
+        code = _SPACE.whole.sub(b" ", _COMMENT.whole.sub(b" ", start)).lstrip().upper()
         if code.startswith((b"PRAGMA", b"BEGIN")):
             return False
         if re.search(rb"-- (?:MySQL|MariaDB) dump|/\*M?!", start):
@@ -201,6 +221,8 @@ class _Dump:
         """Step behind the semicolon that ends this statement, keeping nothing of it."""
         text = self.text
         while True:
+            if self.mysql:
+                text.at = t.cast(t.Match[bytes], _PLAIN.match(text.buffer, text.at)).end()
             found = self.interesting.search(text.buffer, text.at)
             if not found:
                 if text.ended:
@@ -225,9 +247,8 @@ class _Dump:
 
     def _skip_escaped(self, quote: bytes) -> None:
         text = self.text
-        pattern = re.compile(rb"[\\" + quote + rb"]")
         while True:
-            found = pattern.search(text.buffer, text.at)
+            found = _STRING_ENDS[quote].search(text.buffer, text.at)
             if not found:
                 if text.ended:
                     raise _Cut
@@ -403,12 +424,13 @@ class _Dump:
 
     def _column_names(self) -> list[str]:
         """The names of the columns in their order; ends behind the bracket that closes the definition."""
+        constraints = _MYSQL_CONSTRAINTS if self.mysql else _SQLITE_CONSTRAINTS
         names: list[str] = []
         while True:
             self.blank()
             bare = self.text.peek() not in (b"`", b'"', b"[")
             name = self.name()
-            if not (bare and name.upper() in _NOT_A_COLUMN):
+            if not (bare and name.upper() in constraints):
                 names.append(_column(name))
             depth = 0
             while True:

@@ -91,7 +91,7 @@ def find(root: str, skip: t.Iterable[str]) -> Findings:
         names = {entry.name for entry in entries}
         for entry in entries:
             relative = os.path.join(directory, entry.name)
-            if relative in skipped:
+            if relative in skipped or (entry.name.startswith(".") and entry.name.endswith(".partial")):
                 continue
             try:
                 if entry.is_dir(follow_symlinks=relative in ("seafile-data", "ccnet", "seahub-data", "conf")):
@@ -359,6 +359,7 @@ def _damaged(connection: sqlite3.Connection, findings: list[str]) -> list[str]:
     except sqlite3.DatabaseError:
         return []
     text = "\n".join(str(finding) for finding in findings)
+    connection.text_factory = bytes  # text that is not UTF-8 is no damage
     for kind, name, table, sql in objects:
         try:
             if kind == "table":
@@ -369,14 +370,14 @@ def _damaged(connection: sqlite3.Connection, findings: list[str]) -> list[str]:
         except sqlite3.OperationalError as error:
             if "no query solution" not in str(error):  # a partial index that this question cannot use
                 damaged.append(f"{kind} {name}")
-        except (sqlite3.DatabaseError, UnicodeDecodeError):
+        except sqlite3.DatabaseError:
             damaged.append(f"{kind} {name}")
         else:
             if (kind == "index" and f"index {name}" in text) or (kind == "table" and f" {name}." in text):
                 damaged.append(f"{kind} {name}")
     if not damaged and sqlite3.sqlite_version_info >= (3, 33):
         for kind, name, table, sql in objects:
-            if kind == "table" and [row[0] for row in connection.execute(f"PRAGMA integrity_check({quote_name(name)})")] != ["ok"]:
+            if kind == "table" and [row[0] for row in connection.execute(f"PRAGMA integrity_check({quote_name(name)})")] != [b"ok"]:
                 damaged.append(f"table {name}")
     return damaged
 

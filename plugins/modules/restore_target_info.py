@@ -202,7 +202,7 @@ def inform(module):
     interrupted = same and record.get("state") == "running"
     wrong = restore_state.differences(record, params["state_dir"], prints) if same and record.get("state") == "restored" else []
     restored = same and record.get("state") == "restored" and not wrong and not problems
-    running = deployment.running(root)
+    running = deployment.running([root])
     if not restored:
         if not interrupted:
             problem = guard(params["name"], params["confirm"], names, tables)

@@ -23,7 +23,7 @@ attributes:
     details: Runs rsync with C(--dry-run); says how many files and bytes would come.
   diff_mode:
     support: partial
-    details: The first 1000 changes as rsync itemizes them.
+    details: The first 100 changes as rsync itemizes them.
   platform:
     platforms: posix
 options:

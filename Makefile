@@ -1,0 +1,37 @@
+# Two commands, each from a machine with Python 3, make and git: `make backup` and `make test`. `make help` tells the rest.
+# Everything that is made lies in .build/.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+.PHONY: help test venv lock changelog clean molecule backup restore
+
+help:
+	@echo "make test [STEPS='lint units']   everything, or these steps and what they need:"
+	@python3 tools/test.py --list
+	@echo "make molecule SCENARIO=name [COMMAND=converge]"
+	@echo "make venv                        only the Python tools, in .build/venv"
+	@echo "make lock                        pin the newest Python packages in requirements/"
+	@echo "make changelog                   write CHANGELOG from its fragments"
+	@echo "make clean                       remove .build, the test hosts and their images"
+
+test:
+	@python3 tools/test.py $(STEPS)
+
+venv:
+	@tools/system-packages test
+	@tools/venv venv test python3.13 python3.12 python3.11
+
+molecule: venv
+	@tools/steps/molecule $(SCENARIO) $(COMMAND)
+
+lock:
+	@tools/lock
+
+changelog: venv
+	@tools/changelog
+
+clean:
+	@if command -v podman >/dev/null; then python3 tests/hosts/testhosts.py clean; fi
+	@rm -rf .build
+
+# backup and restore: tools/run-venv makes .build/run-venv/bin/ansible-playbook and .build/run-collections.

@@ -1,0 +1,123 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The suite tests itself: nothing is left undocumented, untested, ungrouped or unlisted."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import re
+
+import pytest
+import yaml
+
+from ansible_collections.seafleet.seafile.plugins.module_utils.codes import CODES
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
+PLUGIN_FILES = sorted((ROOT / "plugins").rglob("*.py"))
+ROLE_FILES = sorted(path for folder in ("roles", "playbooks") for path in (ROOT / folder).rglob("*.y*ml"))
+
+
+def module_constants(name: str) -> dict[str, str]:
+    """The strings that a module's file assigns at its top level: DOCUMENTATION, EXAMPLES, RETURN."""
+    tree = ast.parse((ROOT / "plugins" / "modules" / f"{name}.py").read_text(encoding="utf-8"))
+    return {
+        target.id: node.value.value
+        for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets if isinstance(target, ast.Name)
+    }
+
+
+def error_codes(path: pathlib.Path) -> set[str]:
+    """The literal codes of all SeafileError(...) in a Python file."""
+    codes = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and node.args and getattr(node.func, "id", getattr(node.func, "attr", "")) == "SeafileError":
+            first = node.args[0]
+            choices = (first.body, first.orelse) if isinstance(first, ast.IfExp) else (first,)
+            codes.update(part.value for part in choices if isinstance(part, ast.Constant))
+    return codes
+
+
+def test_there_is_something_to_look_at():
+    assert MODULES and ROLES and PLUGIN_FILES and ROLE_FILES
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_is_tested(name):
+    unit = ROOT / "tests" / "unit" / "plugins" / "modules" / f"test_{name}.py"
+    used = re.compile(rf"^\s*(?:- )?seafleet\.seafile\.{name}:", re.MULTILINE)
+    targets = (ROOT / "tests" / "integration" / "targets").rglob("*.yml")
+    assert unit.exists() or any(used.search(path.read_text(encoding="utf-8")) for path in targets), (
+        f"{name}: write tests/unit/plugins/modules/test_{name}.py or an integration target that runs seafleet.seafile.{name}"
+    )
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_is_documented(name):
+    constants = module_constants(name)
+    documentation = yaml.safe_load(constants["DOCUMENTATION"])
+    assert documentation["module"] == name
+    assert documentation["short_description"] and documentation["description"]
+    assert documentation["version_added"] and documentation["author"]
+    assert {"check_mode", "diff_mode", "platform"} <= set(documentation["attributes"])
+    for option, values in (documentation.get("options") or {}).items():
+        assert values.get("description"), f"{name}: option {option} has no description"
+    tasks = yaml.safe_load(constants["EXAMPLES"])
+    assert any(f"seafleet.seafile.{name}" in task for task in tasks), f"{name}: no example runs seafleet.seafile.{name}"
+    for value, about in yaml.safe_load(constants["RETURN"]).items():
+        assert about.get("description") and about.get("returned"), f"{name}: return value {value} has no description or returned"
+
+
+def test_every_module_is_in_the_action_group():
+    runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))
+    assert runtime["action_groups"]["seafile"] == MODULES
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_default_of_a_role_is_in_its_argument_specs_and_back(role):
+    text = (ROOT / "roles" / role / "defaults" / "main.yml").read_text(encoding="utf-8")
+    defaults = yaml.safe_load(text) or {}
+    specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
+    options = specs["argument_specs"]["main"]["options"]
+    # What all roles share (seafile_*) belongs to the inventory: a role's vars name what holds where the inventory is silent.
+    internal = (ROOT / "roles" / role / "vars" / "main.yml").read_text(encoding="utf-8")
+
+    for name, value in defaults.items():
+        assert name in options, f"{role}: {name} is in defaults and not in argument_specs"
+        assert options[name].get("default") == value, f"{role}: argument_specs tells another default of {name}"
+    for name, values in options.items():
+        assert values.get("description"), f"{role}: {name} has no description"
+        # Ansible only checks with argument_specs: a default that stands there alone is never set.
+        if "default" in values and name.startswith("seafile_"):
+            assert str(values["default"]) in internal, f"{role}: argument_specs tells a default of {name} that vars does not know"
+        elif "default" in values:
+            assert name in defaults, f"{role}: argument_specs tells a default of {name} that defaults does not set"
+        elif name.startswith(f"{role}_"):
+            assert re.search(rf"^# {name}:", text, re.MULTILINE), f"{role}: defaults does not show {name}, commented out"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_has_a_readme(role):
+    assert (ROOT / "roles" / role / "README.md").read_text(encoding="utf-8").strip()
+
+
+def test_codes_are_sorted_and_well_formed():
+    assert list(CODES) == sorted(CODES)
+    for code, next_step in CODES.items():
+        assert re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", code), code
+        assert next_step and not next_step.endswith("."), f"{code}: {next_step}"
+
+
+@pytest.mark.parametrize("path", PLUGIN_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_code_that_is_raised_is_listed(path):
+    assert error_codes(path) - set(CODES) == set()
+
+
+def test_every_listed_code_is_raised_somewhere():
+    listed = ROOT / "plugins" / "module_utils" / "codes.py"
+    text = "\n".join(path.read_text(encoding="utf-8") for path in PLUGIN_FILES + ROLE_FILES if path != listed)
+    assert [code for code in CODES if not re.search(rf"[\"'\s]{re.escape(code)}(?:[\"'\s]|$)", text)] == []

@@ -1,0 +1,154 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""C(make test): run every step, as many at once as there are cores, and say what ran.
+
+Standard library only: this runs before anything is installed. A step is a command; it begins when those that it needs have
+passed. Its output goes to C(.build/logs/<step>.log), and is printed when it fails. The last line is C(N passed, N failed).
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import typing as t
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LOGS = ROOT / ".build" / "logs"
+HOSTS = [sys.executable, "tests/hosts/testhosts.py"]
+
+# What is worth a line when a step has passed: the closing lines of the test runners.
+CLOSING = re.compile(r"(\d+ (?:passed|failed|skipped).* in [\d.]+s|^Passed: \d+ failure|^PLAY RECAP|SCENARIO RECAP)")
+
+
+class Step(t.NamedTuple):
+    """One step: its command, the steps it needs, and what it is for."""
+
+    name: str
+    command: list[str]
+    needs: tuple[str, ...]
+    about: str
+
+
+class Outcome(t.NamedTuple):
+    """How a step ended. C(code) is its exit code; None: it could not begin."""
+
+    step: Step
+    code: int | None
+    seconds: float
+    output: str
+
+
+def all_steps() -> list[Step]:
+    """Every step, the long ones first."""
+    scenarios = sorted(path.parent.name for path in (ROOT / "extensions" / "molecule").glob("*/molecule.yml"))
+    return [
+        Step("packages", ["tools/system-packages", "test"], (), "Debian packages, where any is missing"),
+        Step("venv", ["tools/venv", "venv", "test", "python3.13", "python3.12", "python3.11"], ("packages",), "the Python tools, pinned"),
+        Step("image", [*HOSTS, "image", "debian12"], ("packages",), "the image of the test hosts"),
+        Step("sanity", ["tools/steps/sanity"], ("venv",), "ansible-test sanity, all tests"),
+        *(Step(f"molecule-{name}", ["tools/steps/molecule", name], ("venv", "image"), "scenario on separate hosts") for name in scenarios),
+        Step("system", ["tools/steps/system"], ("venv", "image"), "faults and whole ways on fresh hosts"),
+        Step("integration", ["tools/steps/integration"], ("venv", "image"), "ansible-test integration, every module on a host"),
+        Step("units-3.9", ["tools/steps/units", "3.9"], ("venv",), "ansible-test units, oldest Python of targets"),
+        Step("units-3.13", ["tools/steps/units", "3.13"], ("venv",), "ansible-test units, newest Python of targets"),
+        Step("units-controller", ["tools/steps/units", "controller"], ("venv",), "ansible-test units, the controller's Python"),
+        Step("lint", ["tools/steps/lint"], ("venv",), "ansible-lint, profile production; shellcheck"),
+        Step("package", ["tools/steps/package"], ("venv",), "build, galaxy-importer, documentation, changelog"),
+    ]
+
+
+def run(step: Step) -> Outcome:
+    """Run one step."""
+    began = time.monotonic()
+    log = LOGS / f"{step.name}.log"
+    with open(log, "w", encoding="utf-8") as output:
+        done = subprocess.run(step.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False)
+    return Outcome(step, done.returncode, time.monotonic() - began, log.read_text(encoding="utf-8", errors="replace"))
+
+
+def report(outcome: Outcome) -> None:
+    """Print how a step ended: its closing lines when it passed, all of its output when it failed."""
+    name = outcome.step.name
+    if outcome.code == 0:
+        print(f"[{outcome.seconds:4.0f} s] {name}: passed", flush=True)
+        for line in outcome.output.splitlines():
+            if CLOSING.search(line):
+                print(f"         {line.strip().strip('=│ ').strip()}", flush=True)
+    elif outcome.code is None:
+        print(f"[    - ] {name}: not begun, since {outcome.output} failed", flush=True)
+    else:
+        print(f"--- {name}: all that it printed", flush=True)
+        print("\n".join(outcome.output.splitlines()[-400:]), flush=True)
+        print(f"--- {name}: FAILED with exit code {outcome.code} after {outcome.seconds:.0f} s; .build/logs/{name}.log has the whole", flush=True)
+
+
+def run_all(steps: list[Step]) -> list[Outcome]:
+    """Run I(steps), each after those it needs, in as many workers as there are cores (at least two)."""
+    waiting = list(steps)
+    chosen = {step.name for step in steps}
+    outcomes: dict[str, Outcome] = {}
+    running: dict[concurrent.futures.Future[Outcome], Step] = {}
+    with concurrent.futures.ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
+        free = max(2, os.cpu_count() or 2)
+        while waiting or running:
+            for step in list(waiting):
+                missing = [name for name in step.needs if name in chosen]
+                broken = [name for name in missing if name in outcomes and outcomes[name].code != 0]
+                if broken:
+                    waiting.remove(step)
+                    outcomes[step.name] = Outcome(step, None, 0.0, " and ".join(broken))
+                    report(outcomes[step.name])
+                elif len(running) < free and all(name in outcomes for name in missing):
+                    waiting.remove(step)
+                    running[pool.submit(run, step)] = step
+            for future in concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED).done:
+                step = running.pop(future)
+                outcomes[step.name] = future.result()
+                report(outcomes[step.name])
+    return [outcomes[step.name] for step in steps]
+
+
+def with_needs(names: list[str], steps: list[Step]) -> list[Step]:
+    """The steps called I(names) and all that they need."""
+    table = {step.name: step for step in steps}
+    wanted: set[str] = set()
+    pending = [step.name for name in names for step in steps if step.name == name or step.name.startswith(f"{name}-")]
+    unknown = [name for name in names if not any(step.name == name or step.name.startswith(f"{name}-") for step in steps)]
+    if unknown:
+        raise SystemExit(f"No such step: {', '.join(unknown)}. There are: {', '.join(table)}")
+    while pending:
+        name = pending.pop()
+        if name not in wanted:
+            wanted.add(name)
+            pending.extend(table[name].needs)
+    return [step for step in steps if step.name in wanted]
+
+
+def main(arguments: list[str]) -> int:
+    """Run the steps named on the command line, or all."""
+    if arguments == ["--list"]:
+        for step in all_steps():
+            print(f"  {step.name:28} {step.about}")
+        return 0
+    steps = with_needs(arguments, all_steps()) if arguments else all_steps()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    outcomes = run_all(steps)
+    print(f"\n{'step':28} {'seconds':>7}  result", flush=True)
+    for outcome in outcomes:
+        result = "passed" if outcome.code == 0 else "not begun" if outcome.code is None else "FAILED"
+        print(f"{outcome.step.name:28} {outcome.seconds:7.0f}  {result}  ({outcome.step.about})")
+    failed = sum(outcome.code != 0 for outcome in outcomes)
+    print(f"{len(outcomes)} steps in {time.monotonic() - began:.0f} s")
+    print(f"{len(outcomes) - failed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
