@@ -3,9 +3,12 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help test venv lock changelog clean molecule backup restore
+.PHONY: help test venv lock changelog clean molecule backup restore prepare
 
 help:
+	@echo "make backup [INVENTORY=path]     back up the servers of an inventory; without one, a sample on this machine"
+	@echo "make restore [INVENTORY=path] [SET=id] [LIMIT=host] [CONFIRM=host]"
+	@echo "make prepare INVENTORY=path      give the backup host its read-only access to the servers"
 	@echo "make test [STEPS='lint units']   everything, or these steps and what they need:"
 	@python3 tools/test.py --list
 	@echo "make molecule SCENARIO=name [COMMAND=converge]"
@@ -34,4 +37,7 @@ clean:
 	@if command -v podman >/dev/null; then python3 tests/hosts/testhosts.py clean; fi
 	@rm -rf .build
 
-# backup and restore: tools/run-venv makes .build/run-venv/bin/ansible-playbook and .build/run-collections.
+# Without INVENTORY: a sample deployment on this machine. More: LIMIT=host, SET=id, CONFIRM=host, ARGS='--check --diff'.
+export INVENTORY LIMIT SET CONFIRM ARGS
+backup restore prepare:
+	@tools/playbook $@

@@ -195,8 +195,8 @@ client_version:
   returned: success
   type: str
   sample: mariadb-dump  Ver 10.19 Distrib 10.11.19-MariaDB, for debian-linux-gnu (x86_64)
-warnings:
-  description: What a person should know though the dump is whole, such as tables without transactions.
+notes:
+  description: What a person should know though the dump is whole, such as tables without transactions. Also given as warnings.
   returned: success
   type: list
   elements: str
@@ -230,8 +230,10 @@ def action(module: AnsibleModule) -> dict[str, t.Any]:
     mysql_dump_run.require_free_names(params["dest"], source.names)
     inspection = mysql_dump_run.Inspection(source, params["nontransactional"])
     result: dict[str, t.Any] = {
-        "changed": True, "server_version": inspection.server_version, "client_version": inspection.client_version, "warnings": inspection.warnings,
+        "changed": True, "server_version": inspection.server_version, "client_version": inspection.client_version, "notes": inspection.warnings,
     }
+    for warning in inspection.warnings:
+        module.warn(warning)
     if module.check_mode:
         result["dumps"] = mysql_dump_run.planned(inspection, source.roles)
         return result

@@ -17,16 +17,17 @@ description:
     its own rules (history older than its limit, blocks of a sub-library's base commit) is not missed.
   - Writes on request the list of exactly those objects. A restore takes no others, because newer objects beside an older
     database make sync clients delete files.
-  - Runs on the backup host, and again on a restored server. It reads about twenty thousand objects a second and needs
-    some 150 MB of memory for a million objects.
+  - Runs on the backup host, and again on a restored server. A million objects took 14 seconds from a warm cache and
+    165 MB of memory.
 extends_documentation_fragment: [seafleet.seafile.attributes]
 attributes:
   check_mode:
     support: full
-    details: The walk is done; the list at O(dest) is not written, and RV(changed) tells whether it would be.
+    details: The walk is done; the list at O(dest) is not written, and the result says changed when it would be.
   diff_mode:
     support: none
   platform:
+    support: full
     platforms: posix
 options:
   dump:

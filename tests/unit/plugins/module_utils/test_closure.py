@@ -114,6 +114,10 @@ def test_objects_newer_than_the_database_are_not_listed(maker):
     assert list(walk(maker).paths()) == before
 
 
+def blocks_of(maker):
+    return [os.path.join(where, name)[-41:].replace("/", "") for where, dummy, names in os.walk(os.path.join(maker.root, "blocks")) for name in names]
+
+
 def history(maker, ages, **limits):
     """A library with a commit of each age in days, newest last, each with a file of its own."""
     library = maker.library_id()
@@ -201,7 +205,8 @@ def test_the_blocks_of_a_base_commit_may_be_missing_but_not_its_directories(make
     maker.library(maker.commit(origin, "0" * 40, older, ctime=NOW), origin, days=1)
     maker.library(maker.commit(part, "0" * 40, ctime=NOW), part)
     maker.tables["VirtualRepo"].append({"repo_id": part, "origin_repo": origin, "path": "/part", "base_commit": base})
-    os.unlink(maker.path("blocks", origin, next(os.path.join(w, n)[-41:].replace("/", "") for w, dummy, names in os.walk(maker.root + "/blocks") for n in names)))
+    block, = blocks_of(maker)
+    os.unlink(maker.path("blocks", origin, block))
     assert damages(walk(maker)) == []
     os.unlink(maker.path("fs", origin, file))
     assert damages(walk(maker)) == [("fs", "missing", file)]
@@ -233,7 +238,7 @@ def test_a_library_without_a_head_is_a_finding(maker):
 @pytest.mark.parametrize("damage, content", [("empty", b""), ("missing", None), ("wrong", b"x")])
 def test_every_kind_of_object_is_found_empty_missing_or_wrong(maker, kind, damage, content):
     library, commits, files = history(maker, (5,))
-    block, = [os.path.join(where, name)[-41:].replace("/", "") for where, dummy, names in os.walk(maker.root + "/blocks") for name in names]
+    block, = blocks_of(maker)
     object_id = {"commits": commits[0], "fs": files[0], "blocks": block}[kind]
     path = maker.path(kind, library, object_id)
     os.unlink(path)
@@ -282,7 +287,7 @@ def test_cycles_end(maker):
     maker.write("fs", library, loop, zlib.compress(json.dumps(tree).encode()))
     first, second = "a" * 40, "b" * 40
     for key, parent in ((first, second), (second, first)):
-        document = {"commit_id": key, "root_id": loop, "repo_id": library, "creator": "0" * 40, "description": "", "ctime": 1, "parent_id": parent, "version": 1}
+        document = {"commit_id": key, "root_id": loop, "repo_id": library, "ctime": 1, "parent_id": parent, "version": 1}
         maker.write("commits", library, key, json.dumps(document).encode())
     maker.library(first, library)
     result = walk(maker, check_hashes=False)

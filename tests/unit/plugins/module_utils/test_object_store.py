@@ -71,7 +71,15 @@ def test_an_fs_object_that_cannot_be_read_is_damage_and_not_a_traceback(maker, c
 
 
 @pytest.mark.parametrize(
-    "content", [b"\0", struct.pack(">I", 2), struct.pack(">IQ", 1, 6) + b"x" * 19, struct.pack(">I", 3) + b"x" * 47, struct.pack(">I", 3) + b"\0" * 44 + b"\xff" * 4])
+    "content",
+    [
+        b"\0",
+        struct.pack(">I", 2),
+        struct.pack(">IQ", 1, 6) + b"x" * 19,
+        struct.pack(">I", 3) + b"x" * 47,
+        struct.pack(">I", 3) + b"\0" * 44 + b"\xff" * 4,
+    ],
+)
 def test_a_version_0_object_that_cannot_be_read_is_damage(maker, content):
     assert fs_damage(maker, content, version=0).kind == "unparsable"
 

@@ -30,7 +30,7 @@ def code_of(call, *arguments):
 
 def read(tmp_path, text, tables=("Repo",), **more):
     path = tmp_path / "dump.sql"
-    path.write_text(text, encoding="utf-8", newline="")
+    path.write_bytes(text.encode("utf-8"))
     return sql_dump.read_tables(str(path), tables, **more)
 
 
@@ -74,8 +74,7 @@ def test_every_value_of_pythons_iterdump_is_read(tmp_path):
     rows = [("it's\n;'", b"\x00'", -1, 0.5), (None, None, 2 ** 62, -1e-9), ("\\", b"", 0, 3.0)]
     connection.executemany("INSERT INTO Repo VALUES (?, ?, ?, ?)", rows)
     got = read(tmp_path, "\n".join(connection.iterdump()) + "\n")["Repo"]
-    assert [(row["a"], row["b"], row["c"], None if row["d"] is None else float(row["d"])) for row in got] == [
-        (a, b, c, d) for a, b, c, d in rows]
+    assert [(row["a"], row["b"], row["c"], None if row["d"] is None else float(row["d"])) for row in got] == rows
 
 
 @pytest.mark.parametrize(
@@ -146,6 +145,7 @@ def test_a_gzip_with_a_flipped_bit_is_refused_or_read_without_harm(tmp_path):
         MYSQL.replace("-- Dump completed", "-- Dump failed") % "",
         (MYSQL % "") + "INSERT INTO `Repo` VALUES (1,'more');\n",
     ],
+    ids=[str(number) for number in range(14)],
 )
 def test_what_is_no_complete_dump_is_refused_with_a_code(tmp_path, text):
     assert code_of(read, tmp_path, text) == "dump-damaged"

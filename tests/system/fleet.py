@@ -1,0 +1,214 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Seafile servers made of the fixtures on test hosts, for the tests beside this file: deploy, back up, restore, look.
+
+Several servers (inventory hosts) may live on one machine, each with a directory of its own, so that one run of a playbook
+shows what becomes of many.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+
+import testhosts
+from pytest_testhosts import Hosts, Result, ansible_environment
+
+FIXTURES = testhosts.PROJECT / "tests" / "fixtures"
+READER = testhosts.PROJECT / "tests" / "truth" / "read_back.py"
+DATABASES = ("ccnet-db", "seafile-db", "seahub-db")
+PASSWORD = "seafile-Pass.w0rd"
+"""The database password of the fixture seafile-11-mariadb."""
+ROOT = "/opt/haiwen"
+BACKUPS = "/srv/seafile-backup"
+
+# What a listing holds of each entry: enough to tell that nothing has been written, not even the same again.
+_LISTING = """
+import hashlib, json, os, stat, sys
+entries = {}
+def look(path):
+    found = os.lstat(path)
+    entry = [stat.filemode(found.st_mode), found.st_uid, found.st_gid, found.st_ino, found.st_mtime_ns]
+    if stat.S_ISREG(found.st_mode):
+        with open(path, "rb") as stream:
+            entry += [found.st_size, hashlib.sha256(stream.read()).hexdigest()]
+    elif stat.S_ISLNK(found.st_mode):
+        entry.append(os.readlink(path))
+    entries[path] = entry
+for top in sys.argv[1:]:
+    if os.path.lexists(top):
+        look(top)
+    for folder, names, files in os.walk(top):
+        for name in names + files:
+            look(os.path.join(folder, name))
+print(json.dumps(entries))
+"""
+
+
+class Fleet:
+    """Servers on a group of test hosts, and the one backup host that pulls from them all."""
+
+    def __init__(self, group: Hosts, backup_host: str = "backup1") -> None:
+        self.group = group
+        self.backup_host = backup_host
+        self.servers: dict[str, dict[str, t.Any]] = {}
+
+    # -- making servers ---------------------------------------------------------------------------------------------
+
+    def add(self, server: str, machine: str | None = None, root: str = ROOT, **variables: t.Any) -> None:
+        """Put I(server) into the inventory: an inventory host on the test host I(machine) (default: of the same name)."""
+        machine = machine or server
+        self.servers[server] = {**testhosts.variables(self.group.directory, self.group.records[machine]), "machine": machine, "seafile_root": root, **variables}
+        self.group.write_groups({"seafile_servers": {"hosts": self.servers, "vars": {"seafile_backup_host": self.backup_host}}})
+
+    def root(self, server: str) -> str:
+        """The Seafile directory of I(server)."""
+        return self.servers[server]["seafile_root"]
+
+    def accounts(self, machine: str, user: str = "seafile") -> None:
+        """Make the account that runs Seafile, where it is missing."""
+        self.run(machine, f"id {user} 2>/dev/null || useradd --create-home --shell /bin/bash {user}")
+
+    def deploy(self, server: str, fixture: str = "seafile-11-sqlite", user: str = "seafile") -> None:
+        """Unpack I(fixture) in the Seafile directory of I(server), owned by I(user), with its databases."""
+        machine = self.servers[server]["machine"]
+        root = shlex.quote(self.root(server))
+        self.accounts(machine, user)
+        self.group.put(machine, FIXTURES / fixture / "haiwen.tar.gz", "/root/haiwen.tar.gz")
+        self.run(machine, f"mkdir -p {root} && tar -xzf /root/haiwen.tar.gz -C {root} --strip-components=1 && chown -R {user}:{user} {root} && rm /root/haiwen.tar.gz")
+        for name in DATABASES:
+            dump = FIXTURES / fixture / f"{name}.sql.gz"
+            if dump.exists():
+                self.group.put(machine, dump, f"/root/{name}.sql.gz")
+                self.run(machine, f"mariadb -e 'CREATE DATABASE `{name}`' && zcat /root/{name}.sql.gz | mariadb {name} && rm /root/{name}.sql.gz")
+                self.run(machine, f"mariadb -e \"GRANT ALL ON \\`{name}\\`.* TO seafile@127.0.0.1 IDENTIFIED BY '{PASSWORD}'\"")
+
+    # -- running ----------------------------------------------------------------------------------------------------
+
+    def run(self, machine: str, command: str, check: bool = True) -> str:
+        """Run the shell command I(command) as root on I(machine) and return what it printed."""
+        done = self.group[machine].run(command)
+        assert not check or done.rc == 0, f"{machine}: {command}: {done.rc}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+        return done.stdout
+
+    def playbook(self, name: str, *servers: str, check: bool = False, **variables: t.Any) -> Result:
+        """Run the collection's playbook I(name) on I(servers) (default: all), in check mode with diff where asked."""
+        arguments = ["--check", "--diff"] if check else []
+        if servers:
+            arguments += ["--limit", ",".join((*servers, self.backup_host))]
+        return self.group.playbook(f"seafleet.seafile.{name}", "--forks=10", *arguments, **variables)
+
+    def ok(self, name: str, *servers: str, check: bool = False, **variables: t.Any) -> Result:
+        """The same, and it must succeed."""
+        result = self.playbook(name, *servers, check=check, **variables)
+        assert result.code == 0, result.output
+        return result
+
+    def backup(self, *servers: str, **variables: t.Any) -> str:
+        """Back up, which must succeed; return the id of the newest set of the first server."""
+        self.ok("backup", *servers, **variables)
+        return self.sets(servers[0] if servers else next(iter(self.servers)))[-1]
+
+    @contextlib.contextmanager
+    def begun(self, name: str, *servers: str, **variables: t.Any) -> t.Iterator[Run]:
+        """Run a playbook beside the body of the C(with), which may kill it or wait for it."""
+        with Run(self, name, servers, variables) as run:
+            yield run
+
+    # -- looking ----------------------------------------------------------------------------------------------------
+
+    def store(self, server: str) -> str:
+        """The directory of the backup of I(server) on the backup host."""
+        return f"{BACKUPS}/{server}"
+
+    def sets(self, server: str, partial: bool = False) -> list[str]:
+        """The ids of the sealed (or partial) sets of I(server), oldest first."""
+        pattern = "\\.*.partial" if partial else "[0-9]*"
+        names = self.run(self.backup_host, f"find {shlex.quote(self.store(server))}/sets -mindepth 1 -maxdepth 1 -name '{pattern}' -printf '%f\\n'", check=False)
+        return sorted(name.strip(".").replace(".partial", "") for name in names.split())
+
+    def manifest(self, server: str, set_id: str) -> dict[str, t.Any]:
+        """The manifest of a sealed set."""
+        return json.loads(self.run(self.backup_host, f"cat {shlex.quote(self.store(server))}/sets/{set_id}/manifest.json"))
+
+    def listing(self, machine: str, *paths: str) -> dict[str, list[t.Any]]:
+        """Mode, owner, inode, time, size and SHA-256 of everything at and below I(paths): equal twice when nothing was written."""
+        return json.loads(self.run(machine, f"python3 -c {shlex.quote(_LISTING)} {' '.join(map(shlex.quote, paths))}"))
+
+    def checksums(self, machine: str) -> str:
+        """The names, definitions and rows of all databases of MariaDB on I(machine), as one text."""
+        return self.run(machine, "mariadb-dump --all-databases --skip-dump-date --ignore-table=mysql.innodb_table_stats --ignore-table=mysql.innodb_index_stats | sha256sum")
+
+    def truth(self, server: str, fixture: str = "seafile-11-sqlite") -> str:
+        """Read every library of I(server) back and compare with the fixture's manifest; return the reader's last words."""
+        machine = self.servers[server]["machine"]
+        return self.truth_at(machine, self.root(server), fixture)
+
+    def truth_at(self, machine: str, root: str, fixture: str) -> str:
+        """The same for a deployment at I(root) of I(machine)."""
+        self.group.put(machine, READER, "/root/read_back.py")
+        self.group.put(machine, FIXTURES / fixture / "MANIFEST.json", "/root/MANIFEST.json")
+        rows = ""
+        if "mariadb" in fixture:
+            self.run(machine, "python3 /root/read_back.py rows --client mariadb --seafile seafile-db --ccnet ccnet-db > /root/rows.json")
+            rows = "--rows /root/rows.json"
+        done = self.group[machine].run(f"python3 /root/read_back.py compare --manifest /root/MANIFEST.json --haiwen {shlex.quote(root)} {rows}")
+        return done.stdout.strip() + done.stderr.strip()
+
+
+class Run:
+    """A playbook at work in a process group of its own."""
+
+    def __init__(self, fleet: Fleet, name: str, servers: t.Sequence[str], variables: dict[str, t.Any]) -> None:
+        self.fleet = fleet
+        command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), "-i", fleet.group.inventory, "-i", str(fleet.group.directory / "groups.yml")]
+        command += [f"seafleet.seafile.{name}"]
+        if servers:
+            command += ["--limit", ",".join((*servers, fleet.backup_host))]
+        command += ["--extra-vars", json.dumps(variables)]
+        self.log = fleet.group.directory / f"{name}-{time.monotonic_ns()}.log"
+        with open(self.log, "wb") as output:
+            self.process = subprocess.Popen(command, env=ansible_environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.process.poll() is None:
+            self.kill()
+        print(self.output)
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self.log.read_text(errors="replace")
+
+    def wait_until(self, condition: t.Callable[[], t.Any], seconds: float = 60) -> t.Any:
+        """Wait until I(condition) gives something true, and return that; fail when the run ends before or the time is over."""
+        end = time.monotonic() + seconds
+        while True:
+            value = condition()
+            if value:
+                return value
+            assert self.process.poll() is None, f"the run has ended: {self.output}"
+            assert time.monotonic() < end, f"not within {seconds} s: {self.output}"
+            time.sleep(0.05)
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit code."""
+        return self.process.wait(timeout=300)
+
+    def kill(self) -> None:
+        """End ansible-playbook and its workers by SIGKILL, as a controller that dies does."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
