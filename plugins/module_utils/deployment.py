@@ -313,6 +313,8 @@ class Look:
         self.database_bytes = sum(database.estimated_bytes for database in inspection.databases.values()) + sum(file.bytes for file in self.found.databases)
 
     def _space(self) -> dict[str, int]:
+        if not os.path.isdir(self.root) and is_inside(self.staging, self.root):
+            return {}
         try:
             free = free_bytes(self.staging)
         except OSError as error:

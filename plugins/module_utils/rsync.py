@@ -100,6 +100,15 @@ def ssh_command(remote: Remote) -> str:
     return " ".join(_quoted(word) if re.search(r"[\s'\"]", word) else word for word in words)
 
 
+def _address(src: str, remote: Remote | None) -> str:
+    """Return the source as rsync's argument. C(/.) becomes C(/): rrsync refuses the dot."""
+    source = os.path.normpath(src)
+    if remote is None:
+        return source
+    host = f"[{remote.host}]" if ":" in remote.host else remote.host
+    return f"{remote.user + '@' if remote.user else ''}{host}:{source}"
+
+
 def pull_argv(rsync: str, pull: Pull) -> list[str]:
     """Return the command line of I(pull).
 
@@ -128,23 +137,18 @@ def pull_argv(rsync: str, pull: Pull) -> list[str]:
         argv += [f"--bwlimit={pull.bandwidth_limit}"]
     if pull.dry_run:
         argv += ["--dry-run"]
-    source = pull.src.rstrip("/") + "/"
     if pull.remote:
         argv += ["-e", ssh_command(pull.remote)]
-        address = f"[{pull.remote.host}]" if ":" in pull.remote.host else pull.remote.host
-        source = f"{pull.remote.user + '@' if pull.remote.user else ''}{address}:{source}"
-    return argv + ["--", source, pull.dest.rstrip("/") + "/"]
+    source = _address(pull.src, pull.remote)
+    return argv + ["--", source.rstrip("/") + "/", pull.dest.rstrip("/") + "/"]
 
 
 def probe_argv(rsync: str, src: str, remote: Remote | None, timeout: int = 30) -> list[str]:
     """Return a command that lists the directory entry I(src) and transfers nothing."""
     argv = [rsync, "--list-only", "--dirs", "--no-human-readable", f"--timeout={timeout}"]
-    source = src
     if remote:
         argv += ["-e", ssh_command(remote)]
-        address = f"[{remote.host}]" if ":" in remote.host else remote.host
-        source = f"{remote.user + '@' if remote.user else ''}{address}:{source}"
-    return argv + ["--", source]
+    return argv + ["--", _address(src, remote)]
 
 
 _STATISTICS = {

@@ -97,6 +97,9 @@ def state(directory):
         for name in files:
             path = os.path.join(top, name)
             status = os.lstat(path)
+            if os.path.islink(path):
+                result[os.path.relpath(path, directory)] = (os.readlink(path), status.st_ino)
+                continue
             with open(path, "rb") as stream:
                 result[os.path.relpath(path, directory)] = (
                     hashlib.sha256(stream.read()).hexdigest(), status.st_ino, status.st_size, status.st_mtime_ns, status.st_mode, status.st_uid)

@@ -200,7 +200,8 @@ def test_rsync_with_these_patterns_takes_the_configuration_and_no_database(root,
     arguments = [f"--exclude={pattern}" for pattern in look(root)["excludes"]]
     subprocess.run(["rsync", "-a"] + arguments + [root + "/", str(tmp_path / "pulled") + "/"], check=True)
     assert sorted(makers.state(tmp_path / "pulled")) == [
-        "conf/.env.bak", "conf/ccnet.conf", "conf/seafile.conf", "custom/wild.txt", "seafile-data/current_version", "seahub-data/avatars/a.png"]
+        "conf/.env.bak", "conf/ccnet.conf", "conf/seafile.conf", "custom/wild.txt", "seafile-data/current_version", "seafile-server-latest",
+        "seahub-data/avatars/a.png"]
     assert os.path.islink(tmp_path / "pulled" / "seafile-server-latest") and not os.path.lexists(tmp_path / "pulled" / "seafile-server-11.0.13")
 
 

@@ -25,8 +25,8 @@ def dump(root, dest, busy_timeout=1.0):
     return sqlite_dump_run.dump(configuration, sqlite_dump_run.targets(configuration, str(dest)), str(dest), 1, busy_timeout, Reader())
 
 
-@pytest.mark.parametrize("name, heads", [("seafile-7-sqlite", 12), ("seafile-11-sqlite", 14)])
-def test_all_six_databases_of_a_real_server_are_dumped_and_the_server_stays_as_it_is(name, heads, tmp_path):
+@pytest.mark.parametrize("name", ["seafile-7-sqlite", "seafile-11-sqlite"])
+def test_all_six_databases_of_a_real_server_are_dumped_and_the_server_stays_as_it_is(name, tmp_path):
     root = real_sets.unpack(name, tmp_path)
     before = makers.state(root)
     result = dump(root, tmp_path / "staging" / "databases")
@@ -36,7 +36,7 @@ def test_all_six_databases_of_a_real_server_are_dumped_and_the_server_stays_as_i
         "ccnet/GroupMgr/groupmgr.db": ("ccnet", "groupmgr.db.sql.gz"), "ccnet/OrgMgr/orgmgr.db": ("ccnet", "orgmgr.db.sql.gz"),
         "ccnet/PeerMgr/usermgr.db": ("ccnet", "usermgr.db.sql.gz"), "ccnet/misc/config.db": ("ccnet", "config.db.sql.gz"),
         "seafile-data/seafile.db": ("seafile", "seafile.db.sql.gz"), "seahub.db": ("seahub", "seahub.db.sql.gz")}
-    assert dumps["seafile-data/seafile.db"]["rows"]["Branch"] == heads
+    assert dumps["seafile-data/seafile.db"]["rows"]["Branch"] == len(real_sets.manifest(name)["libraries"])
     assert result["began"] <= result["ended"]
     for entry in result["dumps"]:
         path = tmp_path / "staging" / "databases" / entry["file"]
