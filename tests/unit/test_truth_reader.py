@@ -27,18 +27,16 @@ NAME = "seafile-11-sqlite"
 
 @pytest.fixture(scope="module", name="unpacked")
 def fixture_unpacked(tmp_path_factory):
-    """{name: (haiwen directory, rows)}; nothing in them is changed by a test."""
-    result = {}
-    for name in real_sets.NAMES:
-        haiwen = real_sets.unpack(name, tmp_path_factory.mktemp(name))
-        if "sqlite" in name:
-            rows = read_back.rows_from_sqlite(haiwen)
-        else:
-            rows = {}
-            for part, tables in read_back.TABLES.items():
-                rows.update(sql_dump.read_tables(str(real_sets.FIXTURES / name / f"{part}-db.sql.gz"), list(tables)))
-        result[name] = (haiwen, rows)
-    return result
+    return real_sets.Unpacked(tmp_path_factory.mktemp("unpacked"))
+
+
+def rows_of(name, haiwen):
+    if "sqlite" in name:
+        return read_back.rows_from_sqlite(haiwen)
+    rows = {}
+    for part, tables in read_back.TABLES.items():
+        rows.update(sql_dump.read_tables(str(real_sets.FIXTURES / name / f"{part}-db.sql.gz"), list(tables)))
+    return rows
 
 
 def compare(name, haiwen, rows, manifest=None):
@@ -52,11 +50,13 @@ def test_the_reader_uses_nothing_of_the_collection():
 
 @pytest.mark.parametrize("name", real_sets.NAMES)
 def test_every_file_of_a_real_deployment_is_read_back_as_its_manifest_says(unpacked, name):
-    assert compare(name, *unpacked[name]) == []
+    haiwen = unpacked[name][0]
+    assert compare(name, haiwen, rows_of(name, haiwen)) == []
 
 
 def test_every_difference_is_told(unpacked):
-    haiwen, rows = unpacked[NAME]
+    haiwen = unpacked[NAME][0]
+    rows = rows_of(NAME, haiwen)
     manifest = real_sets.manifest(NAME)
 
     def told(change):
@@ -89,17 +89,17 @@ def test_a_store_without_one_kind_of_objects_is_not_equal(unpacked, tmp_path, mi
     haiwen = tmp_path / "haiwen"
     shutil.copytree(unpacked[NAME][0], haiwen, copy_function=os.link)
     shutil.rmtree(haiwen / "seafile-data" / "storage" / missing)
-    assert compare(NAME, haiwen, unpacked[NAME][1])
+    assert compare(NAME, haiwen, rows_of(NAME, unpacked[NAME][0]))
 
 
 @pytest.mark.parametrize("name", real_sets.NAMES)
 def test_the_objects_of_the_closure_alone_give_back_every_file(unpacked, tmp_path, name):
-    haiwen, rows = unpacked[name]
+    haiwen, dump = unpacked[name]
     source = haiwen / "seafile-data" / "storage"
-    walked = closure.walk(ObjectStore(str(source)), pointers.read_pointers(str(real_sets.dump(name, haiwen, tmp_path))), int(time.time()))
+    walked = closure.walk(ObjectStore(str(source)), pointers.read_pointers(str(dump)), int(time.time()))
     restored = tmp_path / "haiwen"
     for path in walked.paths():
         target = restored / "seafile-data" / "storage" / path
         target.parent.mkdir(parents=True, exist_ok=True)
         os.link(source / path, target)
-    assert compare(name, restored, rows) == []
+    assert compare(name, restored, rows_of(name, haiwen)) == []

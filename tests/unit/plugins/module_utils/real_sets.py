@@ -50,6 +50,23 @@ def dump(name, haiwen, directory):
     return path
 
 
+class Unpacked:
+    """Deployments unpacked when first asked for: ansible-test runs every test in a process of its own."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.ready = {}
+
+    def __getitem__(self, name):
+        """C((haiwen directory, dump of its Seafile database)); neither may be changed."""
+        if name not in self.ready:
+            directory = self.directory / name
+            directory.mkdir()
+            haiwen = unpack(name, directory)
+            self.ready[name] = (haiwen, dump(name, haiwen, directory))
+        return self.ready[name]
+
+
 def damaged_copy(haiwen, directory, damage):
     """Return a copy of the deployment (hard links) with one entry of damage.json applied."""
     copy = pathlib.Path(directory, "haiwen")
