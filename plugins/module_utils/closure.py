@@ -14,6 +14,7 @@ whose objects are taken where they are there: they belong to the set.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import typing as t
@@ -375,7 +376,17 @@ def write_list(closure: Closure, dest: str) -> None:
     """
     directory, name = os.path.split(os.path.abspath(dest))
     make_private_directory(directory)
-    partial = os.path.join(directory, f".{name}.partial")
+    # Two hosts may be restored from one set at once: the second waits, and writes the same list again.
+    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _write_list(closure, dest, os.path.join(directory, f".{name}.partial"))
+    finally:
+        os.close(lock)
+    sync_directory(directory)
+
+
+def _write_list(closure: Closure, dest: str, partial: str) -> None:
     if os.path.lexists(partial):
         os.unlink(partial)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -390,4 +401,3 @@ def write_list(closure: Closure, dest: str) -> None:
         if os.path.lexists(partial):
             os.unlink(partial)
         raise
-    sync_directory(directory)

@@ -96,7 +96,8 @@ def choose_source(databases: t.Sequence[t.Any], names: t.Optional[t.Sequence[str
 
 
 def _login_changes(overrides: dict[str, t.Any]) -> dict[str, t.Any]:
-    changes = {name: overrides[f"login_{name}"] for name in ("host", "port", "user", "password", "unix_socket") if overrides.get(f"login_{name}") is not None}
+    # an empty text, as a role may hand it over, is no value
+    changes = {name: overrides[f"login_{name}"] for name in ("host", "port", "user", "password", "unix_socket") if overrides.get(f"login_{name}")}
     if "user" in changes:
         # another account has another password: none means the server trusts the system's user
         changes.setdefault("password", "")
@@ -201,7 +202,8 @@ class Inspection:
             if lacking:
                 raise SeafileError(
                     "database-privilege-missing", f"database {name}", f"user {client.login.user} lacks {', '.join(lacking)}",
-                    f"as an administrator: GRANT {', '.join(lacking)} ON {mysql_client.identifier(mysql_client.grant_pattern(name))}.* TO that user; then run again",
+                    f"as an administrator: GRANT {', '.join(lacking)} ON {mysql_client.identifier(mysql_client.grant_pattern(name))}.* TO that user; "
+                    "then run again",
                     privileges=lacking)
 
     def _decide_on_lock(self) -> bool:
@@ -419,8 +421,10 @@ def _stream(inspection: Inspection, splitter: Splitter) -> None:
     program = os.path.basename(inspection.program)
     with mysql_client.OptionFile(login) as options, tempfile.TemporaryFile() as messages:
         argv = [inspection.program, options.argument] + dump_arguments(flavour, inspection.names, inspection.lock)
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages, env=mysql_client.environment(),
-                                   pass_fds=(options.descriptor,), bufsize=0)
+        # run_command would keep the whole dump in memory
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages, env=mysql_client.environment(),
+            pass_fds=(options.descriptor,), bufsize=0)
         failure: t.Optional[StreamError] = None
         ahead = _ReadAhead(process.stdout)
         try:

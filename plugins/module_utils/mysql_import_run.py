@@ -124,7 +124,7 @@ def prove(dump: DumpFile) -> Proof:
                 lines = text.split(b"\n")
                 open_line += len(lines[0])
                 if len(lines) > 1:
-                    longest = max(longest, open_line, max(map(len, lines[1:-1]), default=0))
+                    longest = max(longest, open_line, *map(len, lines[1:-1]))
                     open_line = len(lines[-1])
                 tail = (tail + text)[-4096:] if len(text) < 4096 else text[-4096:]
     except FileNotFoundError:
@@ -145,7 +145,7 @@ def admin_login(configured: t.Sequence[t.Any], overrides: dict[str, t.Any]) -> L
 
     For a server on this machine that is the Unix socket, by which the system's root is the database's root.
     """
-    host, port, socket = (overrides.get(f"login_{name}") for name in ("host", "port", "unix_socket"))
+    host, port, socket = (overrides.get(f"login_{name}") or None for name in ("host", "port", "unix_socket"))
     mysql = sorted((database for database in configured if database.engine == "mysql"), key=lambda database: database.role != "seafile")
     if mysql and host is None and socket is None:
         first = Login(mysql[0].host or "localhost", mysql[0].port or 3306, unix_socket=mysql[0].unix_socket)
@@ -275,7 +275,8 @@ class Import:
             login = account.login
             if login.is_local and self.client.login.is_local and not login.unix_socket and login.host != "localhost" and port not in (0, login.port):
                 raise SeafileError(
-                    "database-unreachable", f"{self.client.login.place}", f"the server there listens on port {port}, but Seafile's configuration names {login.place}",
+                    "database-unreachable", self.client.login.place,
+                    f"the server there listens on port {port}, but Seafile's configuration names {login.place}",
                     "give login_unix_socket, or login_host, login_port, login_user and login_password of the server that Seafile uses")
 
     def _plan(self, dumps: t.Sequence[DumpFile], proofs: t.Sequence[Proof], replace: bool) -> list[Plan]:
@@ -306,7 +307,7 @@ class Import:
             if plan.action != "kept" and needed > max(allowed, DEFAULT_STATEMENT):
                 raise SeafileError("database-packet-too-small", f"dump of {plan.dump.name}",
                                    f"it holds a row of {plan.proof.longest_line} bytes, and the server's max_allowed_packet is {allowed}",
-                                   f"SET GLOBAL max_allowed_packet = {_round_up(needed)} on the database server (and in its configuration file), then run again",
+                                   f"SET GLOBAL max_allowed_packet = {_round_up(needed)} on the server (and in its configuration file), then run again",
                                    needed_bytes=needed, max_allowed_packet=allowed)
 
     def _require_collations(self) -> None:
@@ -432,8 +433,10 @@ class Import:
         client = self.client
         with mysql_client.OptionFile(client.login) as options, tempfile.TemporaryFile() as messages, open(dump.path, "rb") as stream:
             argv = [client.program, options.argument] + client.arguments() + [f"--database={dump.name}"]
-            process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=messages, env=mysql_client.environment(),
-                                       pass_fds=(options.descriptor,), bufsize=0)
+            # run_command would take the whole dump from memory
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+                argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=messages, env=mysql_client.environment(),
+                pass_fds=(options.descriptor,), bufsize=0)
             try:
                 first = True
                 for text in unzip(stream, len):

@@ -14,23 +14,28 @@ import os
 import re
 import subprocess
 import tempfile
-import threading
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 
 CONTENTS = ("dumps", "files", "objects")
+LEAST_VERSION = (3, 1, 0)
+"""The oldest rsync that knows every flag used here (C(--info) came with it)."""
+_QUOTING_VERSION = (3, 2, 4)  # the first that escapes a path for the other host's shell (its NEWS)
 _HEX = "[0-9a-f]"
-# Only 2hex/38hex below a store is an object; anything else there is a leftover of an interrupted write.
+_STORE = "-".join(_HEX * count for count in (8, 4, 4, 4, 12))
+# Only 2hex/38hex below a store is an object; anything else there is a leftover of an interrupted write. Kinds and stores
+# stand without a slash at their end: one that is a link must be met and refused, not be left out in silence.
 OBJECT_FILTERS = (
-    "--include=/commits/",
-    "--include=/fs/",
-    "--include=/blocks/",
-    "--include=/*/*/",
+    "--include=/commits",
+    "--include=/fs",
+    "--include=/blocks",
+    f"--include=/*/{_STORE}",
     f"--include=/*/*/{_HEX * 2}/",
     f"--include=/*/*/{_HEX * 2}/{_HEX * 38}",
     "--exclude=*",
 )
+_WHOLE_STORE = re.compile(rf"^(?:commits|fs|blocks)(?:/{_STORE})?$")
 # Worth another try: the connection, not the data, failed.
 _TRANSIENT = (10, 12, 30, 35, 255)
 _LISTED = 5
@@ -46,6 +51,8 @@ class Remote:
     private_key: str | None = None
     known_hosts: str | None = None
     host_key_alias: str | None = None
+    quotes: bool = True
+    """Whether this host's rsync escapes paths for the other host's shell by itself, see :func:`reach`."""
 
 
 @dataclasses.dataclass
@@ -80,33 +87,86 @@ class Report:
     changes: list[str] = dataclasses.field(default_factory=list)
 
 
+def read_version(text: str) -> tuple[int, ...] | None:
+    """Return the version in the first line of C(rsync --version), such as C((3, 2, 7)), or None."""
+    match = re.search(r"version v?(\d+(?:\.\d+)+)", text)
+    return tuple(int(part) for part in match.group(1).split(".")) if match else None
+
+
+def reach(params: t.Mapping[str, t.Any], version: tuple[int, ...] | None) -> Remote | None:
+    """Return how to reach the host of a module's I(params), None without one.
+
+    :arg version: of this host's rsync.
+    :raises SeafileError: C(address-invalid) for a host or an account that ssh would take for an option or a second word,
+        C(path-invalid) for a key or a file of host keys that cannot be named to ssh.
+    """
+    if not params["host"]:
+        return None
+    for option in ("host", "user", "host_key_alias"):
+        value = params[option]
+        if value and (value.startswith("-") or not re.fullmatch(r"[^\s@'\"/\\]+", value) or not value.isprintable()):
+            raise SeafileError("address-invalid", f"{option} {value}", "it is not the name of a host or of an account")
+    for option in ("private_key", "known_hosts"):
+        value = params[option]
+        if value and (not os.path.isabs(value) or '"' in value or "\\" in value or not value.isprintable()):
+            # OpenSSH 8.4 has no way to write a quotation mark within quotation marks
+            raise SeafileError("path-invalid", f"{option} {value}", "ssh cannot take this path", f"give {option} as an absolute path of plain characters")
+    return Remote(
+        quotes=version is None or version >= _QUOTING_VERSION,
+        **{key: params[key] for key in ("host", "user", "port", "private_key", "known_hosts", "host_key_alias")})
+
+
+def require_place(path: str, option: str) -> str:
+    """Return I(path) when rsync cannot take it for anything but a path of one host.
+
+    A relative C(a:b) would mean the host C(a): as a source without ssh options, as a destination a push to it.
+
+    :raises SeafileError: C(path-invalid).
+    """
+    if not os.path.isabs(path) or any(character in path for character in "\n\r\0"):
+        raise SeafileError("path-invalid", f"{option} {path}", "it must be an absolute path without line breaks", f"give {option} as an absolute path")
+    return path
+
+
 def _quoted(word: str) -> str:
     """Quote I(word) for rsync's own splitting of C(-e): single quotes, doubled inside."""
     return "'" + word.replace("'", "''") + "'"
 
 
+def _ssh_path(path: str) -> str:
+    """Quote I(path) for ssh's options: several files may stand there, separated by spaces, and C(%) begins a token."""
+    escaped = path.replace("%", "%%")
+    return f'"{escaped}"' if re.search(r"[\s']", path) else escaped
+
+
 def ssh_command(remote: Remote) -> str:
     """Return the value of rsync's C(-e): ssh that never asks, never learns a host key, and ends when the peer is gone."""
     words = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ServerAliveInterval=15",
-             "-o", "ServerAliveCountMax=4", "-o", "ConnectTimeout=20", "-o", "ClearAllForwardings=yes"]
+             "-o", "ServerAliveCountMax=4", "-o", "ConnectTimeout=20", "-o", "ClearAllForwardings=yes", "-o", "UpdateHostKeys=no"]
     if remote.known_hosts:
-        words += ["-o", f"UserKnownHostsFile={remote.known_hosts}", "-o", "GlobalKnownHostsFile=/dev/null"]
+        words += ["-o", f"UserKnownHostsFile={_ssh_path(remote.known_hosts)}", "-o", "GlobalKnownHostsFile=/dev/null"]
     if remote.host_key_alias:
         words += ["-o", f"HostKeyAlias={remote.host_key_alias}"]
     if remote.private_key:
-        words += ["-o", "IdentitiesOnly=yes", "-i", remote.private_key]
+        # not -i: that looks for the name as it stands and expands it afterwards
+        words += ["-o", "IdentitiesOnly=yes", "-o", f"IdentityFile={_ssh_path(remote.private_key)}"]
     if remote.port:
         words += ["-p", str(remote.port)]
     return " ".join(_quoted(word) if re.search(r"[\s'\"]", word) else word for word in words)
 
 
 def _address(src: str, remote: Remote | None) -> str:
-    """Return the source as rsync's argument. C(/.) becomes C(/): rrsync refuses the dot."""
+    """Return the source as rsync's argument, with all in it escaped that the other host's shell or rsync would expand.
+
+    C(/.) becomes C(/): rrsync refuses the dot.
+    """
     source = os.path.normpath(src)
     if remote is None:
         return source
+    # A newer rsync escapes all but wildcards, and leaves those alone that are escaped already.
+    special = r"([*?\[\]])" if remote.quotes else r"([^A-Za-z0-9_./,:=+%@^\x80-\U0010ffff-])"
     host = f"[{remote.host}]" if ":" in remote.host else remote.host
-    return f"{remote.user + '@' if remote.user else ''}{host}:{source}"
+    return f"{remote.user + '@' if remote.user else ''}{host}:" + re.sub(special, r"\\\1", source)
 
 
 def pull_argv(rsync: str, pull: Pull) -> list[str]:
@@ -119,7 +179,7 @@ def pull_argv(rsync: str, pull: Pull) -> list[str]:
     argv = [rsync, "--recursive", "--times", "--no-human-readable", f"--timeout={pull.timeout}", "--stats",
             "--out-format=%i %n", "--no-devices", "--no-specials", "--no-owner", "--no-group"]
     if pull.content == "dumps":
-        argv += ["--perms", "--chmod=D0700,F0600", "--no-links", "--checksum"]
+        argv += ["--perms", "--chmod=D0700,F0600", "--no-links", "--checksum", "--omit-dir-times"]
     elif pull.content == "files":
         # rsync refuses to mix - and = forms in one rule; suid, sgid, sticky, group and others all go.
         argv += ["--perms", "--chmod=u+rwX,go-rwx,u-s,g-s,-t", "--links", "--checksum"]

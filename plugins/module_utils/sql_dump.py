@@ -143,6 +143,7 @@ class _Dump:
         self.interesting = re.compile(rb"['\"`;#]|--|/\*" if self.mysql else rb"['\"`;\[]|--|/\*")
         self.last_comment = b""
         self.last_statement = b""
+        self.encoding = "utf-8"
 
     def _is_mysql(self) -> bool:
         while len(self.text.buffer) < 4096 and not self.text.ended:
@@ -269,14 +270,27 @@ class _Dump:
         if depth > 32:
             raise _Strange("an expression is nested too deeply")
         result = self._term(depth)
-        while not self.mysql and self.take(b"|"):
-            self.expect(b"|")
-            result = _as_text(result) + _as_text(self._term(depth))
+        while not self.mysql:
+            if self.take(b"|"):
+                self.expect(b"|")
+                result = _as_text(result) + _as_text(self._term(depth))
+            elif self.take(b"*"):
+                result = _as_number(result) * _as_number(self._term(depth))
+            elif self.take(b"/"):
+                result = _as_number(result) / (_as_number(self._term(depth)) or 1)
+            elif self.take(b"-"):
+                result = _as_number(result) - _as_number(self._term(depth))
+            else:
+                break
         return result
 
     def _term(self, depth: int) -> Value:
         self.blank()
         text = self.text
+        if not self.mysql and self.take(b"("):
+            inner = self.value(depth + 1)
+            self.expect(b")")
+            return inner
         found = text.match(self.string)
         if found:
             return self._text_of(found)
@@ -309,6 +323,10 @@ class _Dump:
                 raise _Strange("CAST without AS")
             kind = self.word()
             self.expect(b")")
+            if kind == b"REAL":
+                return float(_as_number(inner))
+            if kind == b"TEXT" and isinstance(inner, bytes):
+                return inner.decode(self.encoding, "surrogateescape" if self.encoding == "utf-8" else "surrogatepass")
             return _as_text(inner) if kind == b"TEXT" else inner
         if word and not self.mysql:
             return self._function(word, depth)
@@ -358,6 +376,8 @@ class _Dump:
                 self._create()
             elif word == b"DELIMITER" and self.mysql:
                 self._delimiter()
+            elif word == b"PRAGMA" and not self.mysql:
+                self._pragma()
             else:
                 self.skip_statement()
         complete = self.last_comment.startswith(b"-- Dump completed") if self.mysql else self.last_statement == b"COMMIT"
@@ -449,6 +469,15 @@ class _Dump:
             if mark == b")":
                 return names
 
+    def _pragma(self) -> None:
+        """In a UTF-16 database C(CAST(X'...' AS TEXT)) holds UTF-16."""
+        if self.word() == b"ENCODING" and self.take(b"="):
+            encoding = _as_text(self.value()).lower()
+            if encoding not in ("utf-8", "utf-16le", "utf-16be"):
+                raise _Strange(f"the encoding {encoding[:20]!r} is not known")
+            self.encoding = encoding
+        self.skip_statement()
+
     def _delimiter(self) -> None:
         """Step over the statements between C(DELIMITER ;;) and C(DELIMITER ;): routines, triggers and events."""
         self.text.skip_past(b"\n")
@@ -463,6 +492,14 @@ def _as_text(value: Value) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     return "" if value is None else str(value)
+
+
+def _as_number(value: Value) -> int | float:
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    if isinstance(value, (int, float)):
+        return value
+    raise _Strange("arithmetic with something that is no number")
 
 
 def _number(text: bytes) -> Value:
@@ -510,6 +547,8 @@ def read_rows(path: str, tables: t.Sequence[str], required: t.Sequence[str] = ()
         raise SeafileError("dump-damaged", path, "the dump is cut: its last line does not say that it is complete", _ANOTHER) from error
     except _Strange as error:
         raise SeafileError("dump-damaged", path, str(error), _ANOTHER) from error
+    except (ValueError, ArithmeticError) as error:
+        raise SeafileError("dump-damaged", path, "it holds a value that cannot be read", _ANOTHER) from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise SeafileError("dump-damaged", path, f"the gzip file is damaged ({error})", _ANOTHER) from error
     finally:

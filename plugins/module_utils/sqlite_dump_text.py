@@ -223,7 +223,8 @@ class DumpWriter:
         os.fsync(self._raw.fileno())
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, whole or not."""
+        self._gzip.fileobj = None  # after a failure nothing more is to be written
         self._raw.close()
 
     @property
@@ -293,7 +294,8 @@ def read_statements(path: str) -> t.Iterator[str]:
 def replay(path: str, connection: sqlite3.Connection) -> None:
     """Execute the statements of the stored dump I(path) in the empty database behind I(connection).
 
-    Statements that reach outside this one database file are refused. Raises sqlite3.Error.
+    Statements that reach outside this one database file are refused, also later on this connection (Python before 3.11
+    cannot take an authorizer back). Raises sqlite3.Error.
     """
     refused = (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH)
     connection.set_authorizer(lambda action, *unused: sqlite3.SQLITE_DENY if action in refused else sqlite3.SQLITE_OK)

@@ -120,21 +120,8 @@ def _build(task: Import, reader: Reader, mode: int) -> None:
     sqlite_files.remove(partial)
     os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     try:
-        connection = sqlite_files.connect(partial, "rw")
-        try:
-            # nobody else sees the file yet: a crash leaves only the partial name, which the next run removes
-            connection.execute("PRAGMA synchronous=OFF")
-            sqlite_dump_text.replay(task.dump, connection)
-            connection.set_authorizer(None)
-            if connection.in_transaction:
-                raise SeafileError("dump-damaged", task.dump, "its transaction is not committed")
-            sqlite_files.check_integrity(connection, task.path)
-            found = sqlite_dump_text.count_rows(connection)
-            if task.rows is not None and found != task.rows:
-                table = sorted(key for key in set(found) | set(task.rows) if found.get(key) != task.rows.get(key))[0]
-                raise SeafileError("import-failed", task.path, f"table {table} has {found.get(table, 'no')} rows, the manifest says {task.rows.get(table, 'none')}")
-        finally:
-            connection.close()
+        _replay(task, partial)
+        _check(task, partial)
         give(partial, reader, mode)
         descriptor = os.open(partial, os.O_RDONLY)
         try:
@@ -157,6 +144,30 @@ def _build(task: Import, reader: Reader, mode: int) -> None:
         raise
     finally:
         sqlite_files.remove(partial)
+
+
+def _replay(task: Import, partial: str) -> None:
+    connection = sqlite_files.connect(partial, "rw")
+    try:
+        # nobody else sees the file yet: a crash leaves only the partial name, which the next run removes
+        connection.execute("PRAGMA synchronous=OFF")
+        sqlite_dump_text.replay(task.dump, connection)
+        if connection.in_transaction:
+            raise SeafileError("dump-damaged", task.dump, "its transaction is not committed")
+    finally:
+        connection.close()
+
+
+def _check(task: Import, partial: str) -> None:
+    connection = sqlite_files.connect(partial, "rw")
+    try:
+        sqlite_files.check_integrity(connection, task.path)
+        found = sqlite_dump_text.count_rows(connection)
+    finally:
+        connection.close()
+    if task.rows is not None and found != task.rows:
+        table = sorted(key for key in set(found) | set(task.rows) if found.get(key) != task.rows.get(key))[0]
+        raise SeafileError("import-failed", task.path, f"table {table} has {found.get(table, 'no')} rows, the manifest says {task.rows.get(table, 'none')}")
 
 
 def _same_content(task: Import) -> bool:

@@ -82,6 +82,7 @@ attributes:
     support: full
     details: Lists the databases and their tables before and after.
   platform:
+    support: full
     platforms: posix
 extends_documentation_fragment:
   - seafleet.seafile.attributes

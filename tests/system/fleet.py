@@ -92,6 +92,20 @@ class Fleet:
                 self.run(machine, f"mariadb -e 'CREATE DATABASE `{name}`' && zcat /root/{name}.sql.gz | mariadb {name} && rm /root/{name}.sql.gz")
                 self.run(machine, f"mariadb -e \"GRANT ALL ON \\`{name}\\`.* TO seafile@127.0.0.1 IDENTIFIED BY '{PASSWORD}'\"")
 
+    def clone(self, server: str, source: str) -> None:
+        """Give I(server) a copy of the directory of I(source), on the same machine."""
+        self.run(self.servers[server]["machine"], f"cp -a {shlex.quote(self.root(source))} {shlex.quote(self.root(server))}")
+
+    def own_access(self, *servers: str, machine: str = "server1") -> dict[str, t.Any]:
+        """An access made by hand in place of the playbook prepare: root of I(machine), for I(servers); the variables that name it."""
+        self.run(self.backup_host, "mkdir -p -m 700 /root/pull && ssh-keygen -q -t ed25519 -N '' -f /root/pull/id_ed25519")
+        key = self.run(self.backup_host, "cat /root/pull/id_ed25519.pub")
+        self.run(machine, f"echo {shlex.quote(key.strip())} >> /root/.ssh/authorized_keys")
+        host_key = " ".join(self.run(machine, "cat /etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
+        self.run(self.backup_host, "".join(f"echo '{server} {host_key}' >> /root/pull/known_hosts\n" for server in servers))
+        return {"seafile_pull_user": "root", "seafile_pull_restricted": False, "seafile_pull_private_key": "/root/pull/id_ed25519",
+                "seafile_pull_known_hosts": "/root/pull/known_hosts"}
+
     # -- running ----------------------------------------------------------------------------------------------------
 
     def run(self, machine: str, command: str, check: bool = True) -> str:
@@ -118,11 +132,9 @@ class Fleet:
         self.ok("backup", *servers, **variables)
         return self.sets(servers[0] if servers else next(iter(self.servers)))[-1]
 
-    @contextlib.contextmanager
-    def begun(self, name: str, *servers: str, **variables: t.Any) -> t.Iterator[Run]:
-        """Run a playbook beside the body of the C(with), which may kill it or wait for it."""
-        with Run(self, name, servers, variables) as run:
-            yield run
+    def start(self, name: str, *servers: str, **variables: t.Any) -> Run:
+        """Begin a playbook that runs beside the test, which may wait for it or kill it."""
+        return Run(self, name, servers, variables)
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
@@ -179,14 +191,6 @@ class Run:
         with open(self.log, "wb") as output:
             self.process = subprocess.Popen(command, env=ansible_environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
 
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self.process.poll() is None:
-            self.kill()
-        print(self.output)
-
     @property
     def output(self) -> str:
         """What it has printed so far."""
@@ -205,7 +209,10 @@ class Run:
 
     def wait(self) -> int:
         """Wait for the end and return the exit code."""
-        return self.process.wait(timeout=300)
+        try:
+            return self.process.wait(timeout=300)
+        finally:
+            print(self.output)
 
     def kill(self) -> None:
         """End ansible-playbook and its workers by SIGKILL, as a controller that dies does."""

@@ -52,6 +52,11 @@ def test_options_override_the_configuration():
     assert source.logins[0].user == "root" and source.logins[0].password == "" and source.logins[0].unix_socket == "/s"
 
 
+def test_empty_options_are_no_options():
+    empty = {name: "" for name in NO_OPTIONS}
+    assert mysql_dump_run.choose_source(configured(), None, empty) == mysql_dump_run.choose_source(configured(), None, NO_OPTIONS)
+
+
 def test_localhost_and_its_addresses_are_one_server():
     source = mysql_dump_run.choose_source(configured(seahub={"host": "localhost"}, ccnet={"unix_socket": "/run/mysqld/mysqld.sock"}), None, NO_OPTIONS)
     assert len(source.names) == 3

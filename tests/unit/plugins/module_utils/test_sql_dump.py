@@ -12,7 +12,7 @@ import sqlite3
 import tracemalloc
 
 import pytest
-from ansible_collections.seafleet.seafile.plugins.module_utils import sql_dump
+from ansible_collections.seafleet.seafile.plugins.module_utils import sql_dump, sqlite_dump_text
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 
 # mariadb-dump 10.11 of a table with every hard value, a trigger, a routine and an event; and what SELECT says of it.
@@ -74,6 +74,22 @@ def test_every_value_of_pythons_iterdump_is_read(tmp_path):
     rows = [("it's\n;'", b"\x00'", -1, 0.5), (None, None, 2 ** 62, -1e-9), ("\\", b"", 0, 3.0)]
     connection.executemany("INSERT INTO Repo VALUES (?, ?, ?, ?)", rows)
     got = read(tmp_path, "\n".join(connection.iterdump()) + "\n")["Repo"]
+    assert [(row["a"], row["b"], row["c"], None if row["d"] is None else float(row["d"])) for row in got] == rows
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
+def test_every_value_of_this_collections_own_dump_is_read(tmp_path, encoding):
+    connection = sqlite3.connect(":memory:")
+    connection.execute(f"PRAGMA encoding = '{encoding}'")
+    connection.execute("CREATE TABLE Repo (a TEXT, b BLOB, c INTEGER, d REAL)")
+    rows = [
+        ("it's\n;'\\n\r\0end", b"\x00'", -1, 0.1), (None, None, -2 ** 63, -1e-300), ("\U0001f600", b"", 2 ** 63 - 1, 1e300), ("", b"x", 0, float("inf")),
+        ("a\nb", b"", 1, 2.0 / 3), ("", None, 2, -0.5),
+    ]
+    connection.executemany("INSERT INTO Repo VALUES (?, ?, ?, ?)", rows)
+    path = tmp_path / "dump.sql"
+    path.write_bytes(b"".join(sqlite_dump_text.statements(connection, "seafile.db", "delete", {})))
+    got = sql_dump.read_tables(str(path), ("Repo",))["Repo"]
     assert [(row["a"], row["b"], row["c"], None if row["d"] is None else float(row["d"])) for row in got] == rows
 
 
@@ -140,12 +156,17 @@ def test_a_gzip_with_a_flipped_bit_is_refused_or_read_without_harm(tmp_path):
         SQLITE % "INSERT INTO Repo VALUES(1,load_extension('x'));",
         SQLITE % ("INSERT INTO Repo VALUES(1," + "replace(" * 60 + "1" + ",'','')" * 60 + ");"),
         SQLITE % "INSERT INTO Repo VALUES(1,X'123');",
+        SQLITE % f"INSERT INTO Repo VALUES(1,{'9' * 5000}.{'9' * 5000}e99999999999999999999);",
+        SQLITE % "INSERT INTO Repo VALUES(1,unistr('\\UFFFFFFFF'));",
+        SQLITE % "INSERT INTO Repo VALUES(1,'a'*2);",
+        SQLITE % ("INSERT INTO Repo VALUES(1," + "(" * 5000 + "1" + ")" * 5000 + ");"),
+        "PRAGMA encoding='UTF-16le';\n" + SQLITE % "INSERT INTO Repo VALUES(1,CAST(X'00' AS TEXT));",
         SQLITE.replace("CREATE TABLE Repo(a,b);", "") % "INSERT INTO Repo VALUES(1,2);",
         MYSQL % "INSERT INTO `Repo` VALUES (1,'Dump completed",
         MYSQL.replace("-- Dump completed", "-- Dump failed") % "",
         (MYSQL % "") + "INSERT INTO `Repo` VALUES (1,'more');\n",
     ],
-    ids=[str(number) for number in range(14)],
+    ids=[str(number) for number in range(19)],
 )
 def test_what_is_no_complete_dump_is_refused_with_a_code(tmp_path, text):
     assert code_of(read, tmp_path, text) == "dump-damaged"
