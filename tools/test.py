@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The seafleet.seafile contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(make test): run every step, as many at once as there are cores, and say what ran.
+"""C(make test): run every step, several at once, and say what ran.
 
 Standard library only: this runs before anything is installed. A step is a command; it begins when those that it needs have
 passed. Its output goes to C(.build/logs/<step>.log), and is printed when it fails. The last line is C(N passed, N failed).
@@ -52,9 +52,9 @@ def all_steps() -> list[Step]:
         Step("venv", ["tools/venv", "venv", "test", "python3.13", "python3.12", "python3.11"], ("packages",), "the Python tools, pinned"),
         Step("image", [*HOSTS, "image", "debian12"], ("packages",), "the image of the test hosts"),
         Step("sanity", ["tools/steps/sanity"], ("venv",), "ansible-test sanity, all tests"),
-        *(Step(f"molecule-{name}", ["tools/steps/molecule", name], ("venv", "image"), "scenario on separate hosts") for name in scenarios),
         Step("system", ["tools/steps/system"], ("venv", "image"), "faults and whole ways on fresh hosts"),
         Step("integration", ["tools/steps/integration"], ("venv", "image"), "ansible-test integration, every module on a host"),
+        *(Step(f"molecule-{name}", ["tools/steps/molecule", name], ("venv", "image"), "scenario on separate hosts") for name in scenarios),
         Step("units-3.9", ["tools/steps/units", "3.9"], ("venv",), "ansible-test units, oldest Python of targets"),
         Step("units-3.13", ["tools/steps/units", "3.13"], ("venv",), "ansible-test units, newest Python of targets"),
         Step("units-controller", ["tools/steps/units", "controller"], ("venv",), "ansible-test units, the controller's Python"),
@@ -89,13 +89,13 @@ def report(outcome: Outcome) -> None:
 
 
 def run_all(steps: list[Step]) -> list[Outcome]:
-    """Run I(steps), each after those it needs, in as many workers as there are cores (at least two)."""
+    """Run I(steps), each after those it needs, one more at once than there are cores: much of a test is waiting for a host."""
+    free = (os.cpu_count() or 2) + 1
     waiting = list(steps)
     chosen = {step.name for step in steps}
     outcomes: dict[str, Outcome] = {}
     running: dict[concurrent.futures.Future[Outcome], Step] = {}
-    with concurrent.futures.ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
-        free = max(2, os.cpu_count() or 2)
+    with concurrent.futures.ThreadPoolExecutor(max_workers=free) as pool:
         while waiting or running:
             for step in list(waiting):
                 missing = [name for name in step.needs if name in chosen]

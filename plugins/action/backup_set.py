@@ -39,12 +39,22 @@ def controller() -> dict[str, t.Any]:
 
 
 def is_dead(holder: dict[str, t.Any]) -> bool:
-    """Say whether the process of I(holder) is known to be gone: only this host's own processes can be known."""
-    if holder.get("host") != _boot() or not isinstance(holder.get("pid"), int):
+    """Say whether the process of I(holder) is known to be gone: only this host's own processes can be known.
+
+    In doubt it is alive: then the other run is waited for, or its lease ends.
+    """
+    pid, started, here = holder.get("pid"), holder.get("started"), _boot()
+    if holder.get("host") != here or here.count("|") < 2 or not isinstance(pid, int) or pid < 1 or not isinstance(started, str):
         return False
-    if not os.path.isdir("/proc/self"):
-        return False
-    return holder.get("started") is None or _started(holder["pid"]) != holder["started"]
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass  # it is another account's
+    now = _started(pid)
+    # not shown (/proc mounted with hidepid) is not gone
+    return now is not None and now != started
 
 
 class ActionModule(ActionBase):
@@ -59,6 +69,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
+        del tmp
         arguments = dict(self._task.args)
         name = "seafleet.seafile.backup_set"
         if arguments.get("state") != "partial":

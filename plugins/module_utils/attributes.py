@@ -37,12 +37,17 @@ def _group(gid: int) -> str:
         return str(gid)
 
 
+def _mode(kind: str, mode: int) -> int:
+    """Return I(mode) without what no file of a deployment needs: a set must not be a way to a set-user-id program."""
+    return mode & (0o777 if kind == "f" else 0o3777)
+
+
 def _entry(path: str) -> dict[str, str] | None:
     found = os.lstat(path)
     kind = _TYPES.get(stat.S_IFMT(found.st_mode))
     if kind is None:
         return None  # sockets, fifos and devices are made anew by whoever needs them
-    entry = {"type": kind, "mode": f"{stat.S_IMODE(found.st_mode):04o}", "user": _user(found.st_uid), "group": _group(found.st_gid)}
+    entry = {"type": kind, "mode": f"{_mode(kind, stat.S_IMODE(found.st_mode)):04o}", "user": _user(found.st_uid), "group": _group(found.st_gid)}
     if kind == "l":
         entry["target"] = os.readlink(path)
     return entry
@@ -62,13 +67,19 @@ def record(root: str, storage: str, shallow: t.Collection[str], skipped: t.Colle
     pending = [""]
     while pending:
         folder = pending.pop()
-        entry = _entry(os.path.join(root, folder) if folder else root)
+        try:
+            entry = _entry(os.path.join(root, folder) if folder else root)
+            if folder in shallow:
+                names = []
+            else:
+                with os.scandir(os.path.join(root, folder) if folder else root) as found:
+                    names = sorted(found, key=lambda item: item.name)
+        except (FileNotFoundError, NotADirectoryError):
+            if not folder:
+                raise
+            continue  # gone between the listing and the look
         if entry:
             entries[folder or "."] = entry
-        if folder in shallow:
-            continue
-        with os.scandir(os.path.join(root, folder) if folder else root) as found:
-            names = sorted(found, key=lambda item: item.name)
         for item in names:
             path = os.path.join(folder, item.name)
             if path in skipped:
@@ -96,9 +107,12 @@ def read(path: str) -> dict[str, t.Any]:
         if value["format"] != FORMAT or not isinstance(value["storage"], str):
             raise ValueError(f"format {value['format']}")
         for name, entry in value["entries"].items():
-            if os.path.isabs(name) or ".." in name.split("/") or entry["type"] not in "dfl":
+            if not name or os.path.isabs(name) or ".." in name.split("/") or entry["type"] not in _TYPES.values():
                 raise ValueError(f"entry {name!r}")
-            int(entry["mode"], 8)
+            if not isinstance(entry["user"], str) or not isinstance(entry["group"], str) or not 0 <= int(entry["mode"], 8) <= 0o7777:
+                raise ValueError(f"entry {name!r}")
+        if "." not in value["entries"] or os.path.isabs(value["storage"]) or ".." in value["storage"].split("/"):
+            raise ValueError("no root, or storage outside it")
     except FileNotFoundError:
         raise SeafileError("attributes-damaged", path, "the file is missing") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -125,7 +139,7 @@ class Accounts:
             try:
                 self._users[name] = pwd.getpwnam(name).pw_uid
             except KeyError:
-                if not name.isdigit():
+                if not (name.isascii() and name.isdigit()):
                     raise SeafileError("account-missing", name, "this user does not exist on this host") from None
                 self._users[name] = int(name)
         return self._users[name]
@@ -136,7 +150,7 @@ class Accounts:
             try:
                 self._groups[name] = grp.getgrnam(name).gr_gid
             except KeyError:
-                if not name.isdigit():
+                if not (name.isascii() and name.isdigit()):
                     raise SeafileError("account-missing", name, "this group does not exist on this host") from None
                 self._groups[name] = int(name)
         return self._groups[name]
@@ -154,21 +168,25 @@ def _set(path: str, uid: int, gid: int, mode: int | None, act: bool) -> bool:
     return wrong_owner or wrong_mode
 
 
-def _apply_to_objects(top: str, uid: int, gid: int, folder_mode: int, act: bool) -> int:
+def _apply_to_objects(top: str, uid: int, gid: int, folder_mode: int, recorded: bool, act: bool) -> int:
     changed = 0
-    for folder, names, files in os.walk(top):
-        changed += _set(folder, uid, gid, folder_mode, act)
+    for folder, dummy, files in os.walk(top, topdown=False):
         for name in files:
             changed += _set(os.path.join(folder, name), uid, gid, 0o600, act)
+        if folder != top or not recorded:
+            changed += _set(folder, uid, gid, folder_mode, act)
     return changed
 
 
 def apply(root: str, attributes: t.Mapping[str, t.Any], act: bool, user: str | None = None, group: str | None = None) -> tuple[int, list[str]]:
     """Give everything below I(root) the recorded owner, group and mode; make recorded directories that are missing.
 
+    What lies deepest comes first and I(root) last: as long as anything is to be done, nobody but this account can reach
+    into a directory that still is private, and put a link in the place of a file.
+
     :arg act: change things; otherwise only count.
     :arg user: own everything by this user instead (a host where the recorded one is called otherwise); same for I(group).
-    :returns: number of paths changed, and recorded files that are not there.
+    :returns: number of paths changed, and recorded names that are not there or are of another type.
     :raises SeafileError: C(account-missing) before anything is changed.
     """
     accounts = Accounts()
@@ -179,28 +197,53 @@ def apply(root: str, attributes: t.Mapping[str, t.Any], act: bool, user: str | N
         accounts.gid(name)
     changed = 0
     missing = []
+    made = set()
     real_root = os.path.realpath(root)
-    for name in sorted(entries, key=lambda item: item.count("/")):
-        entry = entries[name]
-        path = root if name == "." else os.path.join(root, name)
-        parent = os.path.realpath(os.path.dirname(path))
-        if name != "." and parent != real_root and not parent.startswith(real_root + "/"):
-            continue  # below a link that leads out of the deployment: not ours to own
-        if not os.path.lexists(path):
-            if entry["type"] != "d":
-                missing.append(name)
-                continue
-            changed += 1
-            if not act:
-                continue
+    for name in sorted(name for name, entry in entries.items() if entry["type"] == "d"):  # parents before what is in them
+        path = _path(root, name)
+        if os.path.lexists(path) or not _is_ours(path, name, real_root):
+            continue
+        made.add(name)
+        if act:
             os.mkdir(path, 0o700)
-        uid, gid = accounts.uid(user or entry["user"]), accounts.gid(group or entry["group"])
-        changed += _set(path, uid, gid, int(entry["mode"], 8), act)
     storage = attributes["storage"]
     top = entries.get(storage) or entries.get("seafile-data") or entries["."]
     for kind in OBJECT_KINDS:
         name = os.path.join(storage, kind)
-        mode = int(entries.get(name, top)["mode"], 8)
-        if os.path.isdir(os.path.join(root, name)):
-            changed += _apply_to_objects(os.path.join(root, name), accounts.uid(user or top["user"]), accounts.gid(group or top["group"]), mode, act)
-    return changed, missing
+        recorded = next((entry for entry in (entries.get(name), top) if entry and entry["type"] == "d"), None)
+        # a data directory that is a link has no mode of its own to go by
+        folder_mode = _mode("d", int(recorded["mode"], 8)) if recorded else 0o700
+        if os.path.isdir(_path(root, name)):
+            changed += _apply_to_objects(
+                _path(root, name), accounts.uid(user or top["user"]), accounts.gid(group or top["group"]), folder_mode, name in entries, act)
+    for name in sorted(entries, key=_depth, reverse=True):
+        entry, path = entries[name], _path(root, name)
+        if not _is_ours(path, name, real_root):
+            continue  # below a link that leads out of the deployment
+        if name in made:
+            changed += 1
+            if not act:
+                continue
+        found = _TYPES.get(stat.S_IFMT(os.lstat(path).st_mode)) if os.path.lexists(path) else None
+        if found != entry["type"] and not (name == "." and os.path.isdir(path)):
+            missing.append(name)
+            continue
+        uid, gid = accounts.uid(user or entry["user"]), accounts.gid(group or entry["group"])
+        touched = _set(path, uid, gid, _mode(entry["type"], int(entry["mode"], 8)), act)
+        if name not in made:
+            changed += touched
+    return changed, sorted(missing)
+
+
+def _path(root: str, name: str) -> str:
+    return os.path.realpath(root) if name == "." else os.path.join(root, name)
+
+
+def _depth(name: str) -> int:
+    return -1 if name == "." else name.count("/")
+
+
+def _is_ours(path: str, name: str, real_root: str) -> bool:
+    """Say whether I(path) lies below the deployment when the links above it are resolved."""
+    parent = os.path.realpath(os.path.dirname(path))
+    return name == "." or parent == real_root or parent.startswith(real_root + "/")

@@ -15,7 +15,6 @@ import os
 import pwd
 import re
 import shutil
-import subprocess
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_dump_run, seafile_config, sqlite_files
@@ -163,9 +162,9 @@ def tool_versions(paths: t.Mapping[str, t.Optional[str]]) -> dict[str, str]:
         path = paths.get(name)
         if path is None:
             continue
-        answer = subprocess.run([path, "--version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                env=mysql_client.environment(), check=False)
-        found = re.search(r"\d+(?:\.\d+)+(?:-MariaDB)?", answer.stdout.decode("utf-8", "replace").replace("Ver 10.19 Distrib", ""))
+        text = mysql_client.program_version(path)
+        # "mariadb-dump  Ver 10.19 Distrib 10.11.6-MariaDB, ...": the first number is the program's own
+        found = re.search(r"\d+(?:\.\d+)+(?:-MariaDB)?", text.partition(" Distrib ")[2] or text)
         if found:
             versions[name] = found.group(0)
     return versions
@@ -253,7 +252,7 @@ class Look:
             self._problem(SeafileError("data-dir-outside-root", data, f"Seafile keeps its data there, outside {self.root}"))
         elif os.path.islink(data):
             self.notes.append(f"{data} is a link to {os.path.realpath(data)}: databases and objects are backed up through it, "
-                                 "but other files in it (current_version, library-template) are not; the link itself is")
+                              "but other files in it (current_version, library-template) are not; the link itself is")
         if not os.access(self.root, os.R_OK):
             self._problem(SeafileError("no-rights", self.root, "this account may not list it"))
 

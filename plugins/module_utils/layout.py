@@ -10,6 +10,7 @@ C(RESTORE.md); see the guide C(docs/sets.md).
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 import re
 import urllib.parse
@@ -17,25 +18,52 @@ import urllib.parse
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 
 SET_ID_FORMAT = "%Y%m%dT%H%M%SZ"
-SET_ID = re.compile(r"^[0-9]{8}T[0-9]{6}Z$")
+_SET_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 OBJECT_KINDS = ("commits", "fs", "blocks")
+_LONGEST_NAME = 200
+"""Bytes of an encoded name; suffixes come to it, and file systems end at 255."""
 
 
 def encode_name(name: str) -> str:
     """Return a file name for I(name) (a database name, or the relative path of a SQLite file).
 
     ASCII letters, digits, C(_), C(-) and C(.) stay; everything else, and a leading dot or dash, is percent-encoded
-    as UTF-8, so that two names never meet in one file and none is taken for an option or a path.
+    as UTF-8, so that two names never meet in one file and none is taken for an option or a path. Of a name that would be
+    too long for a file system the end is replaced by its SHA-256 behind C(%-), which no other name can hold.
     """
     quoted = urllib.parse.quote(name, safe="", errors="surrogateescape").replace("~", "%7E")
     if quoted[:1] in (".", "-"):
         quoted = f"%{ord(quoted[0]):02X}{quoted[1:]}"
+    if len(quoted) > _LONGEST_NAME:
+        digest = hashlib.sha256(os.fsencode(name)).hexdigest()
+        quoted = f"{quoted[:_LONGEST_NAME - len(digest) - 2]}%-{digest}"
     return quoted
 
 
 def new_set_id(now: datetime.datetime) -> str:
     """Return the set id of the moment I(now) (an aware datetime), in UTC to the second."""
     return now.astimezone(datetime.timezone.utc).strftime(SET_ID_FORMAT)
+
+
+def set_time(set_id: str) -> datetime.datetime | None:
+    """Return the moment that I(set_id) names, or None when it is no set id."""
+    if not _SET_ID.fullmatch(set_id):
+        return None
+    try:
+        return datetime.datetime.strptime(set_id, SET_ID_FORMAT).replace(tzinfo=datetime.timezone.utc)
+    except ValueError:
+        return None
+
+
+def require_set_id(set_id: str) -> datetime.datetime:
+    """Return the moment that I(set_id) names.
+
+    :raises SeafileError: C(set-id-invalid).
+    """
+    moment = set_time(set_id)
+    if moment is None:
+        raise SeafileError("set-id-invalid", set_id, "a set id is a UTC time of the form YYYYMMDDTHHMMSSZ")
+    return moment
 
 
 class ServerLayout:
@@ -46,9 +74,9 @@ class ServerLayout:
     """
 
     def __init__(self, backup_root: str, server: str) -> None:
-        if not server or "/" in server or server.startswith(".") or "\0" in server or "\n" in server:
+        if not server or "/" in server or server.startswith(".") or not server.isprintable():
             raise SeafileError("server-name", server or "the server's name", "it cannot be the name of a directory")
-        if not os.path.isabs(backup_root) or os.path.realpath(backup_root) == "/":
+        if not os.path.isabs(backup_root) or os.path.realpath(backup_root) == "/" or not backup_root.isprintable():
             raise SeafileError("backup-root", backup_root, "it is not the absolute path of a directory of its own")
         self.root = os.path.join(backup_root, server)
         self.objects = os.path.join(self.root, "objects")

@@ -197,8 +197,9 @@ class Inspection:
             there = mysql_schema.visible(client)
             raise SeafileError("database-unknown", ", ".join(missing), f"not on {client.login.place}, as far as user {client.login.user} can see; there are: "
                                + (", ".join(there) or "none"), databases=there)
+        account = mysql_schema.own_account(client)
         for name in names:
-            lacking = mysql_schema.missing_privileges(client, name, mysql_schema.DUMP_PRIVILEGES)
+            lacking = mysql_schema.missing_privileges(client, account, name, mysql_schema.DUMP_PRIVILEGES)
             if lacking:
                 raise SeafileError(
                     "database-privilege-missing", f"database {name}", f"user {client.login.user} lacks {', '.join(lacking)}",
@@ -216,7 +217,7 @@ class Inspection:
         if self.nontransactional == "warn":
             self.warnings.append(f"these tables have no transactions and may be of another moment than the rest: {listed}")
             return False
-        lacking = mysql_schema.missing_privileges(self.client, self.names[0], LOCK_PRIVILEGES)
+        lacking = mysql_schema.missing_privileges(self.client, mysql_schema.own_account(self.client), self.names[0], LOCK_PRIVILEGES)
         if len(lacking) == len(LOCK_PRIVILEGES):
             raise _no_lock(listed, self.client.login.user)
         self.warnings.append(f"these tables have no transactions, so all tables were locked against writing during the dump: {listed}")

@@ -345,7 +345,7 @@ class Import:
         """Return the account's name as the server knows it, C('user'@'host'), and the databases on which it lacks privileges."""
         user, unused, host = Client(account.login, program=self.client.program).value("CURRENT_USER()").rpartition("@")
         names = [name for name in account.databases
-                 if mysql_schema.missing_privileges(self.client, name, APPLICATION_PRIVILEGES, account=f"'{user}'@'{host}'")]
+                 if mysql_schema.missing_privileges(self.client, f"'{user}'@'{host}'", name, APPLICATION_PRIVILEGES)]
         return f"{literal(user)}@{literal(host)}", names
 
     def preview(self) -> dict[str, t.Any]:

@@ -10,6 +10,7 @@ import hashlib
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import identifier, literal
 
 DUMP_PRIVILEGES = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
@@ -85,21 +86,25 @@ def describe(client: mysql_client.Client, names: t.Sequence[str]) -> dict[str, D
     return result
 
 
-def missing_privileges(client: mysql_client.Client, name: str, needed: t.Sequence[str], account: t.Optional[str] = None) -> list[str]:
-    """Return which of the privileges I(needed) on the database I(name) an account lacks.
+def own_account(client: mysql_client.Client) -> t.Optional[str]:
+    """Return the account of I(client) as the server knows it, C('user'@'host').
 
-    :arg account: as C('user'@'host'), default the account of I(client). What it has through roles cannot be told
-        apart for others, so an account that has roles is taken to have what it needs; the server still decides.
+    None when it has roles: what it may through them cannot be read in one way on all servers, so the server decides.
     """
+    user, at, host = client.value("CURRENT_USER()").rpartition("@")
+    try:
+        if client.query("SELECT role_name FROM information_schema.applicable_roles LIMIT 1"):
+            return None
+    except SeafileError:
+        # servers before roles do not have the table
+        pass
+    return f"'{user}'@'{host}'" if at else host
+
+
+def missing_privileges(client: mysql_client.Client, account: t.Optional[str], name: str, needed: t.Sequence[str]) -> list[str]:
+    """Return which of the privileges I(needed) on the database I(name) the I(account) lacks (see :func:`own_account`; None lacks none)."""
     if account is None:
-        user, at, host = client.value("CURRENT_USER()").rpartition("@")
-        account = f"'{user}'@'{host}'" if at else user
-        try:
-            if client.query("SELECT role_name FROM information_schema.applicable_roles LIMIT 1"):
-                return []
-        except mysql_client.SeafileError:
-            # servers before roles do not have the table
-            pass
+        return []
     rows = client.query(
         f"SELECT privilege_type FROM information_schema.user_privileges WHERE grantee = {literal(account)}",
         f"SELECT privilege_type FROM information_schema.schema_privileges WHERE grantee = {literal(account)} AND {literal(name)} LIKE table_schema")

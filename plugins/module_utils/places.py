@@ -9,7 +9,8 @@ import os
 
 
 def existing_parent(path: str) -> str:
-    """Return I(path) or its nearest parent that exists."""
+    """Return I(path), as an absolute path, or its nearest parent that exists."""
+    path = os.path.abspath(path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
     return path

@@ -62,7 +62,7 @@ rsync -aH --chmod=D0755,F0600 "$BACKUP/objects/" "$TARGET/"{storage}/
 
 ```sh
 mkdir -p {directories}
-chown -R "$OWNER" "$TARGET"
+chown -hR -- "$OWNER" "$TARGET"
 chmod 0755 "$TARGET"
 ```
 
@@ -109,10 +109,14 @@ def _tokens(engine: str, databases: t.Sequence[t.Mapping[str, t.Any]]) -> str:
     return f"printf '%s\\n' '{statement}' | mariadb --database={shlex.quote(name)}"
 
 
+def _mapping(value: t.Any) -> t.Mapping[str, t.Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def render(manifest: t.Mapping[str, t.Any], layout: ServerLayout) -> str:
     """Return the text of RESTORE.md for the set of I(manifest)."""
-    seafile = manifest.get("seafile") or {}
-    owner = seafile.get("owner") or {}
+    seafile = _mapping(manifest.get("seafile"))
+    owner = _mapping(seafile.get("owner"))
     databases = manifest.get("databases", [])
     mysql = [dump for dump in databases if dump["engine"] == "mysql"]
     sqlite = [dump for dump in databases if dump["engine"] == "sqlite"]

@@ -20,18 +20,26 @@ SET = "set"
 """Directory of the set's dumps and attributes while a restore runs."""
 OBJECT_LIST = "objects.list"
 ATTRIBUTES = "attributes.json"
-_MESSAGES = 5
+KEPT = ".seafleet-before-"
+"""How the name of a safety copy inside a directory that cannot be renamed begins."""
+# What a record of each state must hold; one that does not is worth nothing.
+_FIELDS: dict[str, dict[str, type]] = {
+    "clearing": {"set_id": str, "root": str},
+    "running": {"set_id": str, "root": str},
+    "restored": {"set_id": str, "root": str, "databases": dict, "files": dict, "sqlite": dict, "storage": str},
+}
 _NO_CONTENT = {"lost+found"}
 
 
 def read(state_dir: str) -> dict[str, t.Any]:
-    """Return the record in I(state_dir), or an empty one."""
+    """Return the record in I(state_dir); an absent or damaged one is empty."""
     try:
         with open(os.path.join(state_dir, RECORD), encoding="ascii") as stream:
             record = json.load(stream)
     except (FileNotFoundError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
+    fields = _FIELDS.get(str(record.get("state"))) if isinstance(record, dict) else None
+    return record if fields and all(isinstance(record.get(name), kind) for name, kind in fields.items()) else {}
 
 
 def write(state_dir: str, record: t.Mapping[str, t.Any]) -> None:
@@ -41,12 +49,12 @@ def write(state_dir: str, record: t.Mapping[str, t.Any]) -> None:
 
 
 def content(root: str) -> list[str]:
-    """Return the names in the directory I(root), empty for a missing or an empty one.
+    """Return the names in the directory I(root), empty for a missing or an empty one. Safety copies do not count.
 
     :raises SeafileError: C(target-not-directory).
     """
     try:
-        return sorted(set(os.listdir(root)) - _NO_CONTENT)
+        return sorted(name for name in set(os.listdir(root)) - _NO_CONTENT if not name.startswith(KEPT))
     except FileNotFoundError:
         return []
     except NotADirectoryError:
@@ -56,13 +64,14 @@ def content(root: str) -> list[str]:
 def set_aside(root: str, moment: str) -> str | None:
     """Move what is in I(root) out of the way by rename, losing nothing; return where it is now, None if there was nothing.
 
-    A root that cannot be renamed (a mount point, a parent without rights) keeps its place; its contents go into a
-    directory inside.
+    A root that is a link stays one: what it leads to is moved. A root that cannot be renamed (a mount point, a parent
+    without rights) keeps its place; its contents go into a directory inside.
     """
     names = content(root)
     if not names:
         return None
-    aside = f"{root.rstrip('/')}.before-{moment}"
+    root = os.path.realpath(root)
+    aside = _aside(root, moment)
     if not os.path.lexists(aside) and not os.path.ismount(root):
         try:
             os.rename(root, aside)
@@ -71,34 +80,49 @@ def set_aside(root: str, moment: str) -> str | None:
         except OSError as error:
             if error.errno not in (errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM):
                 raise
-    aside = os.path.join(root, f".seafleet-before-{moment}")
+    aside = os.path.join(root, KEPT + moment)
     os.mkdir(aside, 0o700)
     for name in names:
-        if not name.startswith(".seafleet-before-"):
-            os.rename(os.path.join(root, name), os.path.join(aside, name))
+        os.rename(os.path.join(root, name), os.path.join(aside, name))
     sync_directory(root)
     return aside
+
+
+def _aside(root: str, moment: str) -> str:
+    real = os.path.realpath(root)
+    return os.path.join(real, KEPT + moment) if os.path.ismount(real) else f"{real}.before-{moment}"
 
 
 def clear(root: str, state_dir: str, set_id: str, moment: str, act: bool) -> dict[str, t.Any]:
     """Make I(root) ready to receive the set I(set_id): empty, private, noted as being restored.
 
-    A restore of the same set that was interrupted is continued: what it has brought stays.
+    A restore of the same set that was interrupted is continued: what it has brought stays. One that was interrupted while
+    it moved things aside has brought nothing: clearing begins anew, and where the first things went is remembered.
 
-    :returns: C(changed), C(continued), C(safety_directory) (path or None).
+    :returns: C(changed), C(continued), C(safety_directory) (path or None), C(earlier) (safety copies of restores that have
+        not ended).
     """
     record = read(state_dir)
     if record.get("state") == "running" and record.get("set_id") == set_id and record.get("root") == root:
-        return {"changed": False, "continued": True, "safety_directory": record.get("safety_directory")}
+        return {"changed": False, "continued": True, "safety_directory": record.get("safety_directory"), "earlier": record.get("earlier", [])}
     names = content(root)
+    earlier: list[str] = []
+    if record.get("root") == root and record.get("state") in ("clearing", "running"):
+        known = [*record.get("earlier", []), record.get("safety_directory"), record.get("safety_directory_inside")]
+        earlier = [path for path in known if path and os.path.lexists(path)]
+    planned = _aside(root, moment) if names else None
     if not act:
-        return {"changed": True, "continued": False, "safety_directory": f"{root}.before-{moment}" if names else None}
+        return {"changed": True, "continued": False, "safety_directory": planned, "earlier": earlier}
+    record = {"state": "clearing", "set_id": set_id, "root": root, "began": moment, "safety_directory": planned, "earlier": earlier}
+    write(state_dir, dict(record, safety_directory_inside=os.path.join(os.path.realpath(root), KEPT + moment)))
     aside = set_aside(root, moment)
-    os.makedirs(root, mode=0o755, exist_ok=True)
+    real = os.path.realpath(root)
+    os.makedirs(real, mode=0o755, exist_ok=True)
     # Half a deployment is nobody's to read or to start; the recorded mode comes at the end.
-    os.chmod(root, 0o700)
-    write(state_dir, {"state": "running", "set_id": set_id, "root": root, "began": moment, "safety_directory": aside})
-    return {"changed": True, "continued": False, "safety_directory": aside}
+    os.chmod(real, 0o700)
+    record.update(state="running", safety_directory=aside)
+    write(state_dir, record)
+    return {"changed": True, "continued": False, "safety_directory": aside, "earlier": earlier}
 
 
 def read_object_list(path: str) -> list[str]:
@@ -139,14 +163,25 @@ def differences(record: t.Mapping[str, t.Any], state_dir: str, databases: t.Mapp
     wrong = [f"database {name} differs" for name, expected in record["databases"].items() if databases.get(name) != expected]
     for source in (_wrong_files(root, record["files"]), _wrong_files(root, record["sqlite"])):
         wrong += list(source)
-    if not wrong:
-        names = read_object_list(os.path.join(state_dir, OBJECT_LIST))
-        wrong += list(_wrong_objects(os.path.join(root, record["storage"]), names))
-    if not wrong:
-        count, missing = attributes.apply(root, attributes.read(os.path.join(state_dir, ATTRIBUTES)), False, record.get("owner"), record.get("group"))
-        wrong += [f"{name} is missing" for name in missing]
-        if count:
-            wrong.append(f"{count} owners or modes differ")
+    try:
+        if not wrong:
+            names = read_object_list(os.path.join(state_dir, OBJECT_LIST))
+            wrong += list(_wrong_objects(os.path.join(root, record["storage"]), names))
+        if not wrong:
+            recorded = attributes.read(os.path.join(state_dir, ATTRIBUTES))
+            count, missing = attributes.apply(root, recorded, False, record.get("owner"), record.get("group"))
+            wrong += _wrong_attributes(count, missing)
+    except SeafileError as error:
+        wrong.append(f"{error.what}: {error.cause}")
+    except OSError as error:
+        wrong.append(f"{error.filename}: {error.strerror}")
+    return wrong
+
+
+def _wrong_attributes(count: int, missing: t.Sequence[str]) -> list[str]:
+    wrong = [f"{name} is missing" for name in missing]
+    if count:
+        wrong.append(f"{count} owners or modes differ")
     return wrong
 
 

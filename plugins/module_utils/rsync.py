@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
@@ -91,6 +92,16 @@ def read_version(text: str) -> tuple[int, ...] | None:
     """Return the version in the first line of C(rsync --version), such as C((3, 2, 7)), or None."""
     match = re.search(r"version v?(\d+(?:\.\d+)+)", text)
     return tuple(int(part) for part in match.group(1).split(".")) if match else None
+
+
+def require_version(version: tuple[int, ...] | None) -> None:
+    """Raise C(missing-tool) when this host's rsync is too old; one that does not tell its version may try.
+
+    :arg version: as :func:`read_version` returned it.
+    """
+    if version is not None and version < LEAST_VERSION:
+        wanted, found = (".".join(map(str, numbers)) for numbers in (LEAST_VERSION, version))
+        raise SeafileError("missing-tool", "rsync", f"its version {found} is too old on this host", f"install rsync {wanted} or newer on this host")
 
 
 def reach(params: t.Mapping[str, t.Any], version: tuple[int, ...] | None) -> Remote | None:
@@ -220,24 +231,25 @@ _STATISTICS = {
 }
 _EMPTY = " is under min-size"
 _NOT_REGULAR = re.compile(r'^skipping non-regular file "(.*)"$')
-_ITEM = re.compile(r"^([<>ch.*][fdLDS][^ ]{9}|\*\S+\s*) (.*)$")
+# C(%i): a thing done, a kind, nine attributes; all blank when nothing about it changes.
+_ITEM = re.compile(r"^([<>ch.][fdLDS]|\*)[^ ]+ +(.*)$")
 
 
-def read_line(report: Report, line: str) -> None:
+def read_line(report: Report, line: str, content: str) -> None:
     """Take one line of rsync's standard output into I(report)."""
-    if line.endswith(" exists"):  # one per object that is already here; first, because there are millions
-        return
-    if line.endswith(_EMPTY):
-        report.empty_objects.append(line[: -len(_EMPTY)])
-        return
+    if content == "objects":
+        if line.endswith(" exists"):  # one per object that is already here; first, because there are millions
+            return
+        if line.endswith(_EMPTY):
+            report.empty_objects.append(line[: -len(_EMPTY)])
+            return
     match = _NOT_REGULAR.match(line)
     if match:
         report.not_regular.append(match.group(1))
         return
     match = _ITEM.match(line)
     if match:
-        if match.group(1)[0] != ".":
-            report.itemized += 1
+        report.itemized += 1
         if len(report.changes) < 100:
             report.changes.append(line)
         return
@@ -247,15 +259,58 @@ def read_line(report: Report, line: str) -> None:
             setattr(report, field, int(match.group(1).replace(",", "")))
 
 
+def linked_stores(report: Report) -> list[str]:
+    """Return which kinds or stores at the source of a pull of objects are no directories: nothing below them came."""
+    return [name for name in report.not_regular if _WHOLE_STORE.match(name)]
+
+
 _VANISHED = re.compile(r'^file has vanished: "(.*)"')
-_DENIED = re.compile(r'"([^"]+)"[^"]*: Permission denied \(13\)')
-_MISSING = re.compile(r'(?:link_stat|change_dir[^"]*) "([^"]+)"[^"]*failed: No such file or directory')
+# Who says it decides whose file it is: the sender is the other end of a pull, receiver and generator are this one.
+_DENIED = re.compile(r'^rsync: \[([Ss]ender|[Rr]eceiver|[Gg]enerator)\].* "(.+)"[^"]*: (?:Permission denied \(13\)|Operation not permitted \(1\))$')
+_MISSING = re.compile(r'^rsync: \[[Ss]ender\] (?:link_stat|change_dir[^"]*) "(.+)" failed: No such file or directory')
+_RRSYNC = re.compile(r"^\S*rrsync(?: error)?:? ")
+# rrsync of 3.5.0 looks before rsync does, and names every failure a race
+_RRSYNC_PATH = re.compile(r"^\S*rrsync error: (?:post-realpath open failed|unable to pin sender path)[^:]*: (.+) (No such file or directory|Permission denied)$")
+_NO_PROGRAM = re.compile(r"(?:^|[\s:/])(rr?sync): (?:command )?not found")
+
+
+def _first(names: t.Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+
+
+def _of_paths(lines: t.Sequence[str], source: str, dest: str) -> SeafileError | None:
+    """Return the error that messages about single files mean: first what this host may not write, then what it may not read."""
+    denied: dict[bool, list[str]] = {True: [], False: []}
+    missing = []
+    for line in lines:
+        for pattern in (_DENIED, _MISSING, _RRSYNC_PATH):
+            match = pattern.match(line)
+            if match:
+                break
+        else:
+            continue
+        if pattern is _DENIED:
+            denied[match.group(1).lower() == "sender"].append(match.group(2))
+        elif pattern is _MISSING or match.group(2).startswith("No such"):
+            missing.append(match.group(1))
+        else:
+            denied[True].append(match.group(1))
+    if denied[False]:
+        return SeafileError("no-rights", dest, f"this account may not write there: {_first(denied[False])}",
+                            "give the directory to the account that runs this, or run as another")
+    if denied[True]:
+        return SeafileError("source-unreadable", source, f"{len(denied[True])} files or directories may not be read: {_first(denied[True])}",
+                            unreadable=denied[True][:100])
+    if missing:
+        return SeafileError("source-missing", source, f"not there: {_first(missing)}", missing=missing[:100])
+    return None
 
 
 def explain(status: int, stderr: str, pull: Pull | None, source: str) -> SeafileError:
     """Return the error that rsync's exit I(status) and I(stderr) mean.
 
-    I(source) names the origin in the message. Wording of rsync 3.2.3 to 3.5.0 and OpenSSH 8.4 to 10.
+    I(source) names the origin in the message. Wording of rsync 3.2.3 to 3.5.0 and OpenSSH 8.4 to 10. The words come
+    before the status: when ssh fails, rsync ends with 12 as often as with 255.
     """
     lines = [line for line in stderr.splitlines() if line.strip()]
     said = " | ".join(lines)[:500] or f"rsync ended with status {status} and no message"
@@ -264,26 +319,26 @@ def explain(status: int, stderr: str, pull: Pull | None, source: str) -> Seafile
         return SeafileError("host-key-changed", source, "the ssh host key is not the one that was pinned")
     if "Host key verification failed" in stderr or "host key is known for" in stderr:
         return SeafileError("host-key-unknown", source, "no ssh host key is pinned for this host")
-    if re.search(r"Permission denied \((publickey|password|keyboard)", stderr) or "Too many authentication failures" in stderr:
+    if re.search(r"Permission denied \([a-z][a-z,-]*\)\.?$", stderr, re.MULTILINE) or "Too many authentication failures" in stderr:
         return SeafileError("pull-access-denied", source, "the pull account refused the key")
-    if re.search(r"rrsync|unsafe arg|SSH_ORIGINAL_COMMAND", stderr):
-        return SeafileError("pull-access-refused", source, f"the restricted account refused the request ({said})")
-    if re.search(r"rsync: (command )?not found|rsync: No such file", stderr) or status == 127:
-        return SeafileError("missing-tool", source, "rsync is not installed there", "install the package rsync on that host")
+    program = _NO_PROGRAM.search(stderr)
+    if program or status == 127:
+        name = program.group(1) if program else "rsync"
+        return SeafileError("missing-tool", source, f"{name} is not installed there", "install the package rsync on that host")
     if "No space left on device" in stderr or "Disk quota exceeded" in stderr:
         return SeafileError("no-space", dest, "the disk is full")
     if "Read-only file system" in stderr:
         return SeafileError("read-only", dest, "the file system is read-only")
-    denied = _DENIED.findall(stderr)
-    if denied:
-        shown = ", ".join(denied[:_LISTED])
-        return SeafileError("source-unreadable", source, f"{len(denied)} files or directories may not be read: {shown}", unreadable=denied[:100])
-    missing = _MISSING.findall(stderr)
-    if missing:
-        return SeafileError("source-missing", source, f"not there: {', '.join(missing[:_LISTED])}", missing=missing[:100])
+    problem = _of_paths(lines, source, dest)
+    if problem:
+        return problem
+    refused = [line for line in lines if _RRSYNC.match(line)]
+    if refused:
+        return SeafileError("pull-access-refused", source, f"the restricted account refused the request ({refused[0][:300]})")
     if status < 0 or status == 20:
         return SeafileError("rsync-killed", source, f"rsync was killed ({said})" if status == 20 else f"rsync was killed by signal {-status}")
-    if status in _TRANSIENT:
+    # The status of a dead session is that of the program over there, 137 for instance.
+    if status in _TRANSIENT or "connection unexpectedly closed" in stderr:
         return SeafileError("connection-lost", source, said)
     return SeafileError("rsync-failed", source, f"exit status {status}: {said}")
 
@@ -293,21 +348,29 @@ def may_retry(error: SeafileError) -> bool:
     return error.code == "connection-lost"
 
 
-def run(argv: t.Sequence[str], pull: Pull, source: str) -> Report:
+def environment() -> dict[str, str]:
+    """Return the environment for rsync: its messages in English, and nothing of the caller's that would change what it does.
+
+    The locale C keeps every byte of a name as it is: rsync itself writes what is not ASCII as an escape.
+    """
+    values = {key: value for key, value in os.environ.items() if not key.startswith("RSYNC_")}
+    values["LC_ALL"] = "C"
+    return values
+
+
+def run(argv: t.Sequence[str], pull: Pull, source: str, held: t.Sequence[int] = ()) -> Report:
     """Run rsync once, reading its output as it comes.
 
+    :arg held: file descriptors of locks that rsync holds as well, so that none is free while it still writes, whatever
+        becomes of this process.
     :raises SeafileError: whatever its exit status means, except 24 (files vanished while it ran: noted in the report).
     """
     report = Report()
-    environment = dict(os.environ, LC_ALL="C")
-    environment.pop("RSYNC_RSH", None)
-    # C.UTF-8 would change no message, but C keeps every byte of a name as it is (escaped by rsync itself).
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment)
+        process = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment(), pass_fds=held)
         try:
-            reader = threading.Thread(target=_read_all, args=(process.stdout, report))
-            reader.start()
-            reader.join()
+            for line in t.cast(t.IO[bytes], process.stdout):
+                read_line(report, line.decode("utf-8", "surrogateescape").rstrip("\n"), pull.content)
             status = process.wait()
         except BaseException:
             process.kill()
@@ -319,8 +382,3 @@ def run(argv: t.Sequence[str], pull: Pull, source: str) -> Report:
     if status not in (0, 24):
         raise explain(status, stderr, pull, source)
     return report
-
-
-def _read_all(stream: t.IO[bytes], report: Report) -> None:
-    for line in stream:
-        read_line(report, line.decode("utf-8", "surrogateescape").rstrip("\n"))

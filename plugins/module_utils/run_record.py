@@ -21,7 +21,7 @@ import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
-from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, set_time
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 # The order of the manual, and its reason: what the databases point at must be copied after them.
@@ -50,15 +50,19 @@ class Run:
         self.layout = layout
         self.path = os.path.join(layout.state, "run.json")
         self.record: dict[str, t.Any] = {}
+        self.held: tuple[int, ...] = ()
+        """The descriptor of the lock, for a child that must hold it as long as it lives."""
 
     def read(self) -> dict[str, t.Any]:
-        """Return the record on disk; an absent or unreadable one is empty (state/ is safe to lose)."""
+        """Return the record on disk; an absent or damaged one is empty (state/ is safe to lose)."""
         try:
             with open(self.path, encoding="utf-8") as stream:
                 record = json.load(stream)
         except (FileNotFoundError, ValueError):
             return {}
-        return record if isinstance(record, dict) and isinstance(record.get("set_id"), str) else {}
+        whole = isinstance(record, dict) and isinstance(record.get("set_id"), str) and all(
+            isinstance(record.get(key, {}), dict) for key in ("controller", "stages"))
+        return record if whole and all(isinstance(stage, dict) for stage in record.get("stages", {}).values()) else {}
 
     def write(self) -> None:
         """Renew the record and store it."""
@@ -83,7 +87,7 @@ class Run:
 
 
 @contextlib.contextmanager
-def _held(layout: ServerLayout) -> t.Iterator[None]:
+def _held(layout: ServerLayout) -> t.Iterator[Run]:
     make_private_directory(layout.state)
     path = os.path.join(layout.state, "lock")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -92,10 +96,13 @@ def _held(layout: ServerLayout) -> t.Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(descriptor, 100).decode("ascii", "replace").strip()
-            raise _active(layout, Run(layout).read(), f"process {holder} is at work") from None
+            raise _active(layout, Run(layout).read(), f"process {holder}, or an rsync of its, is writing now") from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
-        yield
+        run = Run(layout)
+        run.held = (descriptor,)
+        run.record = run.read()
+        yield run
     finally:
         os.close(descriptor)
 
@@ -122,6 +129,8 @@ def refusal(layout: ServerLayout, record: dict[str, t.Any], controller: dict[str
         return None
     if controller and record.get("controller") == controller:
         return None  # the same play again: its earlier attempt has ended
+    if set_time(record["set_id"]) and os.path.isdir(layout.sealed(record["set_id"])):
+        return None  # killed between sealing and freeing the lock
     if dead_run is not None and record["set_id"] == dead_run:
         return None
     try:
@@ -137,19 +146,22 @@ def refusal(layout: ServerLayout, record: dict[str, t.Any], controller: dict[str
 
 @contextlib.contextmanager
 def begin(layout: ServerLayout, set_id: str, controller: dict[str, t.Any], lease: int, dead_run: str | None) -> t.Iterator[Run]:
-    """Begin the run I(set_id) or continue it; hold the lock while the body runs.
+    """Begin the run I(set_id) or continue it; hold the lock while the body runs. A body that fails frees it again.
 
     :raises SeafileError: C(run-active) with C(holder), the record of the other run.
     """
-    with _held(layout):
-        run = Run(layout)
-        record = run.read()
-        problem = refusal(layout, record, controller, utc_now(), lease, dead_run)
+    with _held(layout) as run:
+        problem = refusal(layout, run.record, controller, utc_now(), lease, dead_run)
         if problem:
             raise problem
         run.record = {"set_id": set_id, "state": "running", "began": as_text(utc_now()), "controller": controller, "stages": {}}
         run.write()
-        yield run
+        try:
+            yield run
+        except Exception as error:
+            with contextlib.suppress(OSError):  # the first failure is the one to report
+                release(run, str(error))
+            raise
 
 
 @contextlib.contextmanager
@@ -158,9 +170,9 @@ def joined(layout: ServerLayout, set_id: str) -> t.Iterator[Run]:
 
     :raises SeafileError: C(run-lost) when the record names another run or none.
     """
-    with _held(layout):
-        run = Run(layout)
-        run.record = run.read()
+    if not os.path.isdir(layout.state):
+        raise SeafileError("run-lost", set_id, f"no run has begun in {layout.root}")
+    with _held(layout) as run:
         if run.record.get("set_id") != set_id or run.record.get("state") != "running":
             other = run.record.get("set_id", "none")
             raise SeafileError("run-lost", set_id, f"this run no longer holds the lock of {layout.root} (the record names {other})")

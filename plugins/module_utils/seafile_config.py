@@ -124,7 +124,7 @@ def read_version(seafile_root: str) -> tuple[t.Optional[str], t.Optional[str]]:
     found = PROGRAMS.match(name)
     if found:
         return found.group("version"), name
-    candidates = [entry for entry in program_directories(seafile_root)]
+    candidates = program_directories(seafile_root)
     if not candidates:
         return None, None
     newest = max(candidates, key=lambda entry: version_key(PROGRAMS.match(entry).group("version")))
@@ -592,7 +592,8 @@ class _Reader:
         docker = layout == "docker"
         return self._mysql(
             "seafile", seafile.path, seafile.line_of("database", "type"),
-            name=environment.get("SEAFILE_MYSQL_DB_SEAFILE_DB_NAME") or seafile.get("database", "db_name") or ("seafile_db" if layout in ("env", "docker") else None),
+            name=(environment.get("SEAFILE_MYSQL_DB_SEAFILE_DB_NAME") or seafile.get("database", "db_name")
+                  or ("seafile_db" if layout in ("env", "docker") else None)),
             host=environment.get("SEAFILE_MYSQL_DB_HOST") or seafile.get("database", "host") or ("db" if docker else None),
             port=environment.get("SEAFILE_MYSQL_DB_PORT") or seafile.get("database", "port"),
             user=environment.get("SEAFILE_MYSQL_DB_USER") or seafile.get("database", "user") or ("seafile" if docker else None),

@@ -14,14 +14,16 @@ import stat
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
-from ansible_collections.seafleet.seafile.plugins.module_utils.layout import SET_ID, SET_ID_FORMAT, ServerLayout, new_set_id
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, new_set_id, set_time
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 FAILURE = "failure.json"
 MANIFEST_FORMAT = 1
+MOST_AHEAD = datetime.timedelta(minutes=10)
+"""How far the newest set may lie in the future of this host's clock: small steps of NTP, and ids bumped by a second."""
 _CHUNK = 1 << 20
-_PARTIAL = re.compile(r"^\.([0-9]{8}T[0-9]{6}Z)\.partial$")
+_PARTIAL = re.compile(r"\.([0-9]{8}T[0-9]{6}Z)\.partial")
 
 
 def file_sha256(path: str) -> str:
@@ -36,9 +38,27 @@ def file_sha256(path: str) -> str:
             digest.update(block)
 
 
+def _give_up(error: OSError) -> None:
+    raise error
+
+
+def links(directory: str) -> dict[str, str]:
+    """Return relative path and target of every symbolic link below I(directory)."""
+    found = {}
+    for folder, names, files in os.walk(directory, onerror=_give_up):
+        for name in names + files:
+            path = os.path.join(folder, name)
+            if os.path.islink(path):
+                found[os.path.relpath(path, directory)] = os.readlink(path)
+    return found
+
+
 def regular_files(directory: str) -> t.Iterator[str]:
-    """Yield the paths, relative to I(directory), of all regular files below it, sorted; links are not followed."""
-    for folder, names, files in os.walk(directory):
+    """Yield the paths, relative to I(directory), of all regular files below it, sorted; links are not followed.
+
+    :raises OSError: for a directory that cannot be listed: what is in it must not be passed over.
+    """
+    for folder, names, files in os.walk(directory, onerror=_give_up):
         names.sort()
         for name in sorted(files):
             path = os.path.join(folder, name)
@@ -62,8 +82,10 @@ def parse_sums(text: bytes) -> dict[str, str]:
     :raises SeafileError: C(set-damaged) for a line of another form, or a path that leaves the set.
     """
     sums = {}
-    for line in text.splitlines():
-        match = re.match(rb"^(\\?)([0-9a-f]{64})  (.+)$", line)
+    for line in text.split(b"\n"):
+        if not line:
+            continue
+        match = re.fullmatch(rb"(\\?)([0-9a-f]{64})  (.+)", line, re.DOTALL)
         if not match:
             raise SeafileError("set-damaged", SUMS, "a line is not of the form '<sha256>  <path>'")
         name = match.group(3)
@@ -85,6 +107,8 @@ def check_sums(directory: str) -> list[str]:
         return [f"{SUMS} is missing"]
     except SeafileError as error:
         return [f"{error.what}: {error.cause}"]
+    except OSError as error:
+        return [f"{SUMS} cannot be read ({error.strerror})"]
     wrong = []
     present = set(regular_files(directory)) - {SUMS}
     for path in sorted(set(sums) | present):
@@ -92,17 +116,35 @@ def check_sums(directory: str) -> list[str]:
             wrong.append(f"{path} is missing")
         elif path not in sums:
             wrong.append(f"{path} was added after sealing")
-        elif file_sha256(os.path.join(directory, path)) != sums[path]:
-            wrong.append(f"{path} was changed after sealing")
+        else:
+            try:
+                if file_sha256(os.path.join(directory, path)) != sums[path]:
+                    wrong.append(f"{path} was changed after sealing")
+            except OSError as error:
+                wrong.append(f"{path} cannot be read ({error.strerror})")
     if MANIFEST not in sums:
         wrong.append(f"{MANIFEST} is not covered by {SUMS}")
+    if not wrong:
+        wrong = _wrong_links(directory)
     return wrong
+
+
+def _wrong_links(directory: str) -> list[str]:
+    """Compare the links with the manifest, for SHA256SUMS has no form for them; a manifest that tells none is not asked."""
+    try:
+        expected = read_manifest(directory).get("links")
+    except SeafileError as error:
+        return [f"{error.what}: {error.cause}"]
+    if not isinstance(expected, dict):
+        return []
+    now = links(directory)
+    return [f"the link {path} was changed, added or removed after sealing" for path in sorted(set(now) | set(expected)) if now.get(path) != expected.get(path)]
 
 
 def read_manifest(directory: str) -> dict[str, t.Any]:
     """Return the manifest of the sealed set in I(directory).
 
-    :raises SeafileError: C(set-damaged) when it is missing, no JSON, or of an unknown format.
+    :raises SeafileError: C(set-damaged) when it is missing, no JSON, of an unknown format, or another set's.
     """
     path = os.path.join(directory, MANIFEST)
     try:
@@ -112,9 +154,32 @@ def read_manifest(directory: str) -> dict[str, t.Any]:
         raise SeafileError("set-damaged", path, "the manifest is missing") from None
     except ValueError as error:
         raise SeafileError("set-damaged", path, f"the manifest is no JSON ({error})") from None
+    except OSError as error:
+        raise SeafileError("set-damaged", path, f"the manifest cannot be read ({error.strerror})") from None
     if not isinstance(manifest, dict) or manifest.get("format") != MANIFEST_FORMAT:
         raise SeafileError("set-damaged", path, f"the manifest is not of format {MANIFEST_FORMAT}")
+    if manifest.get("set_id") != os.path.basename(directory).strip(".").partition(".")[0]:
+        raise SeafileError("set-damaged", path, f"the manifest is that of the set {manifest.get('set_id')}")
+    require_dumps(manifest.get("databases"), path)
     return manifest
+
+
+def require_dumps(dumps: t.Any, what: str) -> list[dict[str, t.Any]]:
+    """Return I(dumps) when it is a list of dumps as the dump modules return them (docs/interfaces.md).
+
+    :raises SeafileError: C(set-damaged), naming I(what), when it is not.
+    """
+    if not isinstance(dumps, list) or not all(isinstance(dump, dict) for dump in dumps):
+        raise SeafileError("set-damaged", what, "its databases are not a list of dumps")
+    for dump in dumps:
+        for key in ("name", "engine", "file", "sha256"):
+            if not isinstance(dump.get(key), str) or not dump[key]:
+                raise SeafileError("set-damaged", what, f"the dump {dump.get('name')} has no {key}")
+        if dump["engine"] not in ("mysql", "sqlite") or os.path.basename(dump["file"]) != dump["file"] or dump["file"].startswith("."):
+            raise SeafileError("set-damaged", what, f"the dump {dump['name']} is of an unknown kind or place")
+        if dump["engine"] == "sqlite" and (os.path.isabs(dump["name"]) or ".." in dump["name"].split("/")):
+            raise SeafileError("set-damaged", what, f"the dump {dump['name']} would leave the Seafile directory")
+    return dumps
 
 
 def _names(directory: str) -> list[str]:
@@ -126,25 +191,25 @@ def _names(directory: str) -> list[str]:
 
 def sealed_ids(layout: ServerLayout) -> list[str]:
     """Return the ids of all sealed sets, oldest first."""
-    return [name for name in _names(layout.sets) if SET_ID.match(name) and os.path.isdir(layout.sealed(name))]
+    return [name for name in _names(layout.sets) if set_time(name) and os.path.isdir(layout.sealed(name))]
 
 
 def partial_ids(layout: ServerLayout) -> list[str]:
     """Return the ids of all partial sets, oldest first."""
-    return [match.group(1) for match in map(_PARTIAL.match, _names(layout.sets)) if match]
+    return [match.group(1) for match in map(_PARTIAL.fullmatch, _names(layout.sets)) if match and set_time(match.group(1))]
 
 
 def next_set_id(layout: ServerLayout, now: datetime.datetime) -> str:
     """Return a set id for I(now) that is later than every set there is; ids only ever grow.
 
-    :raises SeafileError: C(clock) when a set from more than a day in the future is there.
+    :raises SeafileError: C(clock) when a set from more than :data:`MOST_AHEAD` in the future is there.
     """
     taken = sorted(sealed_ids(layout) + partial_ids(layout))
     candidate = new_set_id(now)
     if not taken or candidate > taken[-1]:
         return candidate
-    newest = datetime.datetime.strptime(taken[-1], SET_ID_FORMAT).replace(tzinfo=datetime.timezone.utc)
-    if newest - now > datetime.timedelta(days=1):
+    newest = t.cast(datetime.datetime, set_time(taken[-1]))
+    if newest - now > MOST_AHEAD:
         raise SeafileError("clock", layout.root, f"the set {taken[-1]} is from the future of this host's clock ({candidate})")
     return new_set_id(newest + datetime.timedelta(seconds=1))
 
@@ -174,8 +239,9 @@ def describe(layout: ServerLayout, set_id: str, sealed: bool) -> dict[str, t.Any
         return row
     for key in ("began", "sealed", "server", "engine", "bytes", "libraries"):
         row[key] = manifest.get(key)
-    row["version"] = (manifest.get("seafile") or {}).get("version")
-    row["databases"] = [dump.get("name") for dump in manifest.get("databases", [])]
+    seafile = manifest.get("seafile")
+    row["version"] = seafile.get("version") if isinstance(seafile, dict) else None
+    row["databases"] = [dump["name"] for dump in manifest["databases"]]
     return row
 
 

@@ -306,5 +306,6 @@ def replay(path: str, connection: sqlite3.Connection) -> None:
 def count_rows(connection: sqlite3.Connection) -> dict[str, int]:
     """Return table -> number of rows, SQLite's own tables left out."""
     connection.text_factory = str
-    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name")]
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+    names = [row[0] for row in tables if not row[0].startswith("sqlite_")]
     return {name: connection.execute(f"SELECT count(*) FROM {quote_name(name)}").fetchone()[0] for name in names}

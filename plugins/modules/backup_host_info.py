@@ -20,6 +20,7 @@ attributes:
   diff_mode:
     support: none
   platform:
+    support: full
     platforms: posix
 options:
   backup_root:
@@ -31,10 +32,11 @@ options:
     type: str
     required: true
   seafile_root:
-    description: The Seafile directory of the server, where server and backup host are one machine. The backup may not lie inside.
+    description: The Seafile directory of the server, where server and backup host are one machine. Neither may the backup lie inside
+      it, nor it inside the backup.
     type: path
   src:
-    description: The directory that will be pulled, as the server's rsync sees it.
+    description: The directory that will be pulled, an absolute path as the server's rsync sees it.
     type: str
     required: true
   host:
@@ -99,7 +101,6 @@ rsync_version:
 """
 
 import os
-import re
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -113,12 +114,13 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import
 _LEAST_INODES = 1000
 
 
-def _place_problems(params):
+def _place_problems(params, layout):
     root = params["backup_root"]
     seafile_root = params["seafile_root"]
     if not params["host"] and seafile_root and (is_inside(root, seafile_root) or is_inside(seafile_root, os.path.join(root, params["server"]))):
         yield SeafileError("backup-root-inside", root, f"backup and Seafile directory {seafile_root} lie inside each other")
-    parent = existing_parent(root)
+    # an account that owns only the directory of this server may still fill it
+    parent = existing_parent(layout.sets)
     if not os.path.isdir(parent):
         yield SeafileError("backup-root", root, f"{parent} is not a directory")
         return
@@ -134,9 +136,8 @@ def _place_problems(params):
         yield SeafileError("no-space", parent, f"only {statistics.f_favail} inodes are free")
 
 
-def _access_problems(module, binary):
+def _access_problems(module, binary, version):
     params = module.params
-    remote = None
     if params["host"]:
         if not module.get_bin_path("ssh"):
             yield SeafileError("missing-tool", "ssh", "it is not installed on the backup host", "install the package openssh-client on the backup host")
@@ -145,10 +146,13 @@ def _access_problems(module, binary):
             if params[key] and not os.path.exists(params[key]):
                 yield SeafileError("not-prepared", params[key], "the backup host has no access to the server yet")
                 return
-        remote = rsync.Remote(**{key: params[key] for key in ("host", "user", "port", "private_key", "known_hosts", "host_key_alias")})
-    argv = rsync.probe_argv(binary, params["src"], remote)
-    environ = {"LC_ALL": "C"}
-    status, dummy, stderr = module.run_command(argv, expand_user_and_vars=False, environ_update=environ)
+    try:
+        rsync.require_version(version)
+        argv = rsync.probe_argv(binary, rsync.require_place(params["src"], "src"), rsync.reach(params, version))
+    except SeafileError as error:
+        yield error
+        return
+    status, dummy, stderr = module.run_command(argv, expand_user_and_vars=False, environ_update={"LC_ALL": "C"})
     if status != 0:
         source = f"{params['host']}:{params['src']}" if params["host"] else params["src"]
         yield rsync.explain(status, stderr, None, source)
@@ -158,16 +162,16 @@ def inform(module):
     """Return the problems of this host for the backup of one server."""
     params = module.params
     layout = ServerLayout(params["backup_root"], params["server"])
-    problems = list(_place_problems(params))
+    problems = list(_place_problems(params, layout))
     binary = module.get_bin_path("rsync")
     version = None
     if not binary:
         problems.append(SeafileError("missing-tool", "rsync", "it is not installed on the backup host", "install the package rsync on the backup host"))
     else:
         dummy, stdout, dummy = module.run_command([binary, "--version"], expand_user_and_vars=False)
-        match = re.search(r"version v?(\S+)", stdout)
-        version = match.group(1) if match else None
-        problems += list(_access_problems(module, binary))
+        numbers = rsync.read_version(stdout)
+        version = ".".join(map(str, numbers)) if numbers else None
+        problems += list(_access_problems(module, binary, numbers))
     try:
         sets.next_set_id(layout, utc_now())
     except SeafileError as error:
@@ -175,7 +179,7 @@ def inform(module):
     sealed = sets.sealed_ids(layout)
     return {
         "changed": False, "problems": [problem.as_problem() for problem in problems], "rsync_version": version,
-        "free_bytes": free_bytes(params["backup_root"]), "newest_sealed": sealed[-1] if sealed else None}
+        "free_bytes": free_bytes(layout.sets), "newest_sealed": sealed[-1] if sealed else None}
 
 
 def main():

@@ -19,14 +19,17 @@ extends_documentation_fragment: [seafleet.seafile.attributes]
 attributes:
   check_mode:
     support: full
+    details: Says what would be made. Sealing does not look at the stages of the run, since in check mode none has begun.
   diff_mode:
     support: none
   platform:
+    support: full
     platforms: posix
 options:
   state:
     description:
-      - V(partial) begins the set, or continues it where an earlier attempt with the same O(set_id) failed.
+      - V(partial) begins the set. Where an earlier attempt with the same O(set_id) failed, dumps and files are pulled anew,
+        for they belong to an earlier moment; objects that have arrived stay.
       - V(sealed) writes manifest and checksums and gives the set its final name. Needs all stages of the run to have ended.
       - V(failed) notes O(reason) beside the partial set and frees the lock. The set stays partial.
     type: str
@@ -43,7 +46,9 @@ options:
   set_id:
     description:
       - The set, as the UTC time at which its dump begins, such as V(20261123T030000Z).
-      - With O(state=partial) it may be left out; then it is this host's time, later than every set there is.
+      - With O(state=partial) it may be left out; then it is this host's time, later than every set there is. A newest set of
+        more than ten minutes in the future fails, for one of the clocks is wrong.
+      - With O(state=partial) and the id of a sealed set nothing is changed. An id that is older than the newest sealed set fails.
     type: str
   manifest:
     description: What the manifest shall say beside what this module knows itself. Must hold C(databases), as the dump
@@ -92,7 +97,8 @@ set_id:
   type: str
   sample: 20261123T030000Z
 set_state:
-  description: The state of the set after this task; V(sealed) at O(state=partial) says that it was sealed before.
+  description: The state of the set after this task; V(sealed) at O(state=partial) says that it was sealed before, V(absent)
+    at O(state=failed) that there is no such set.
   returned: success
   type: str
   sample: partial
@@ -118,6 +124,7 @@ code:
   sample: run-active
 """
 
+import json
 import os
 import shutil
 
@@ -126,8 +133,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.seafleet.seafile.plugins.module_utils import restore_guide, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_directory, write_atomically, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
-from ansible_collections.seafleet.seafile.plugins.module_utils.layout import SET_ID, ServerLayout
-from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import STAGES, Run, as_text, begin, joined, release, utc_now
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, require_set_id
+from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import STAGES, Run, as_text, begin, joined, refusal, release, utc_now
 
 
 def _result(changed, set_id, state, path, **more):
@@ -137,8 +144,8 @@ def _result(changed, set_id, state, path, **more):
 def _choose_id(layout, wanted):
     if wanted is None:
         return sets.next_set_id(layout, utc_now())
-    if not SET_ID.match(wanted):
-        raise SeafileError("set-id-invalid", repr(wanted), "a set id has the form YYYYMMDDTHHMMSSZ")
+    if require_set_id(wanted) - utc_now() > sets.MOST_AHEAD:
+        raise SeafileError("set-id-invalid", wanted, f"it lies in the future of this host's clock ({as_text(utc_now())})", "give the time of now, or none")
     newer = [other for other in sets.sealed_ids(layout) if other > wanted]
     if newer:
         raise SeafileError("set-id-invalid", wanted, f"the set {newer[-1]} is later; sets are made in the order of time")
@@ -152,6 +159,9 @@ def begin_set(module, layout):
         return _result(False, params["set_id"], "sealed", layout.sealed(params["set_id"]), taken_over=None)
     before = Run(layout).read()
     if module.check_mode:
+        problem = refusal(layout, before, params["controller"], utc_now(), params["lock_lease"], params["dead_run"])
+        if problem:
+            raise problem
         set_id = _choose_id(layout, params["set_id"])
         return _result(True, set_id, "partial", layout.partial(set_id), taken_over=None)
     set_id = _choose_id(layout, params["set_id"])
@@ -159,9 +169,9 @@ def begin_set(module, layout):
     with begin(layout, set_id, params["controller"], params["lock_lease"], params["dead_run"]):
         directory = layout.partial(set_id)
         make_private_directory(directory)
-        # An earlier attempt's dumps belong to an earlier moment; its files are compared again by the pull.
-        for stale in ("databases", sets.FAILURE, sets.MANIFEST, sets.SUMS):
-            path = os.path.join(directory, stale)
+        # What an earlier attempt brought belongs to an earlier moment, and no pull removes what is gone at the server since.
+        for name in os.listdir(directory):
+            path = os.path.join(directory, name)
             if os.path.isdir(path) and not os.path.islink(path):
                 shutil.rmtree(path)
             elif os.path.lexists(path):
@@ -171,7 +181,7 @@ def begin_set(module, layout):
 
 
 def _check_dumps(directory, databases, arrived):
-    if not databases:
+    if not sets.require_dumps(databases, "manifest"):
         raise SeafileError("dump-missing", directory, "the manifest names no database")
     for dump in databases:
         path = os.path.join("databases", dump["file"])
@@ -185,6 +195,7 @@ def seal_set(module, layout):
     """Write manifest and checksums, give the set its final name, free the lock."""
     params = module.params
     set_id = params["set_id"]
+    require_set_id(set_id)
     sealed = layout.sealed(set_id)
     if set_id in sets.sealed_ids(layout):
         return _result(False, set_id, "sealed", sealed, bytes=sets.directory_bytes(sealed))
@@ -202,9 +213,14 @@ def seal_set(module, layout):
             format=sets.MANIFEST_FORMAT, server=params["server"], set_id=set_id, state="sealed", began=run.record["began"],
             sealed=as_text(utc_now()),
             stages={name: {key: value for key, value in run.stage(name).items() if key != "sha256"} for name in STAGES})
+        failure = os.path.join(partial, sets.FAILURE)
+        if os.path.lexists(failure):
+            os.unlink(failure)
         manifest["bytes"] = sets.directory_bytes(partial)
+        manifest["links"] = sets.links(partial)
         previous = sets.sealed_ids(layout)
         manifest["previous"] = previous[-1] if previous else None
+        guide = restore_guide.render(manifest, layout).encode("utf-8", "surrogateescape")
         write_json(os.path.join(partial, sets.MANIFEST), manifest)
         # The dumps' sums were computed when they arrived, a moment ago in this run: no second pass over them.
         sums = {
@@ -217,8 +233,9 @@ def seal_set(module, layout):
             raise SeafileError("os-error", layout.root, f"sync -f failed ({stderr.strip()})")
         os.rename(partial, sealed)
         sync_directory(layout.sets)
-        write_atomically(layout.guide, restore_guide.render(manifest, layout).encode("utf-8"))
+        # sealed is sealed: a guide that cannot be written must not keep the lock
         release(run)
+        write_atomically(layout.guide, guide)
     return _result(True, set_id, "sealed", sealed, bytes=manifest["bytes"])
 
 
@@ -226,18 +243,35 @@ def fail_set(module, layout):
     """Note why the run failed and free its lock; another run's lock is left alone."""
     params = module.params
     set_id = params["set_id"]
+    require_set_id(set_id)
     partial = layout.partial(set_id)
-    if set_id in sets.sealed_ids(layout) or not os.path.isdir(partial):
-        return _result(False, set_id, "sealed" if set_id in sets.sealed_ids(layout) else "absent", layout.sealed(set_id))
-    if not module.check_mode:
-        write_json(os.path.join(partial, sets.FAILURE), {"reason": params["reason"], "time": as_text(utc_now())})
+    path = os.path.join(partial, sets.FAILURE)
+    there = os.path.isdir(partial)
+    record = Run(layout).read()
+    locked = record.get("set_id") == set_id and record.get("state") == "running"
+    changed = locked or (there and _noted(path) != params["reason"])
+    if changed and not module.check_mode:
+        if there:
+            write_json(path, {"reason": params["reason"], "time": as_text(utc_now())})
         try:
             with joined(layout, set_id) as run:
                 release(run, params["reason"])
         except SeafileError as error:
             if error.code not in ("run-lost", "run-active"):
                 raise
-    return _result(True, set_id, "partial", partial)
+    if there:
+        return _result(changed, set_id, "partial", partial)
+    sealed = set_id in sets.sealed_ids(layout)
+    return _result(changed, set_id, "sealed" if sealed else "absent", layout.sealed(set_id))
+
+
+def _noted(path):
+    """Return the reason that an earlier failure noted in the file I(path), or None."""
+    try:
+        with open(path, encoding="ascii") as stream:
+            return json.load(stream)["reason"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def main():
@@ -256,9 +290,8 @@ def main():
         required_if=[("state", "sealed", ["set_id"]), ("state", "failed", ["set_id"])],
         supports_check_mode=True,
     )
-    layout = ServerLayout(module.params["backup_root"], module.params["server"])
     action = {"partial": begin_set, "sealed": seal_set, "failed": fail_set}[module.params["state"]]
-    run_module(module, lambda module: action(module, layout))
+    run_module(module, lambda module: action(module, ServerLayout(module.params["backup_root"], module.params["server"])))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ attributes:
   diff_mode:
     support: none
   platform:
+    support: full
     platforms: posix
 options:
   backup_root:
@@ -34,7 +35,7 @@ options:
     description: The set to choose. An unknown or partial one fails.
     type: str
   choose:
-    description: Choose a set; without O(set_id) the newest sealed one. Fails when there is none.
+    description: Choose a set; without O(set_id) the newest sealed one. Fails when there is none. Giving O(set_id) chooses as well.
     type: bool
     default: false
   checksums:
@@ -111,7 +112,8 @@ def _servers(backup_root):
         names = sorted(os.listdir(backup_root))
     except FileNotFoundError:
         return []
-    return [name for name in names if not name.startswith(".") and os.path.isdir(os.path.join(backup_root, name, "sets"))]
+    # a name that no server can have is no server's directory
+    return [name for name in names if not name.startswith(".") and name.isprintable() and os.path.isdir(os.path.join(backup_root, name, "sets"))]
 
 
 def choose(rows, set_id, what):

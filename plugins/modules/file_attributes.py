@@ -21,10 +21,14 @@ attributes:
   diff_mode:
     support: none
   platform:
+    support: full
     platforms: posix
 options:
   state:
-    description: V(recorded) writes the attributes of O(seafile_root) to O(path), V(applied) gives them back.
+    description:
+      - V(recorded) writes the attributes of O(seafile_root) to O(path), V(applied) gives them back.
+      - Objects of libraries are not recorded one by one. They get the owner of the object store and mode 0600.
+      - Set-user-id and set-group-id of files are neither recorded nor given back; no file of Seafile needs them.
     type: str
     choices: [recorded, applied]
     required: true
@@ -33,7 +37,8 @@ options:
     type: path
     required: true
   path:
-    description: The file that holds the attributes. Its directory is created with mode 0700 when recording.
+    description: The file that holds the attributes, written with mode 0600. Missing directories above it are created with mode
+      0700 when recording.
     type: path
     required: true
   storage:
@@ -51,8 +56,8 @@ options:
     elements: str
     default: []
   owner:
-    description: With O(state=recorded) the account that may read O(path); with O(state=applied) the user that owns everything,
-      in place of the recorded ones.
+    description: With O(state=recorded) the account that may read O(path), to which the file and the directories made for it are
+      given, if this module runs as root; with O(state=applied) the user that owns everything, in place of the recorded ones.
     type: str
   group:
     description: As O(owner), for the group.
@@ -80,12 +85,12 @@ entries:
   type: int
   sample: 57
 applied:
-  description: Number of paths whose owner, group or mode was changed.
+  description: Number of paths whose owner, group or mode was changed, and of directories made.
   returned: with O(state=applied)
   type: int
   sample: 1102
 missing:
-  description: Recorded files that are not there (the first 100).
+  description: Recorded names that are not there or are of another type (the first 100).
   returned: with O(state=applied)
   type: list
   elements: str
@@ -93,6 +98,7 @@ missing:
 """
 
 import os
+import stat
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -104,27 +110,55 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.errors import Sea
 def recorded(module):
     """Write the attributes file."""
     params = module.params
-    if not os.path.isdir(params["seafile_root"]):
-        raise SeafileError("no-seafile", params["seafile_root"], "there is no such directory")
-    value = attributes.record(params["seafile_root"], params["storage"], params["shallow"], params["skipped"])
-    if not module.check_mode:
-        directory = os.path.dirname(params["path"])
-        make_private_directory(directory)
-        write_json(params["path"], value)
-        accounts = attributes.Accounts()
-        uid = accounts.uid(params["owner"]) if params["owner"] else -1
-        gid = accounts.gid(params["group"]) if params["group"] else -1
+    accounts = attributes.Accounts()
+    uid = accounts.uid(params["owner"]) if params["owner"] else -1
+    gid = accounts.gid(params["group"]) if params["group"] else -1
+    value = attributes.record(_root(params), params["storage"], params["shallow"], params["skipped"])
+    path = os.path.abspath(params["path"])
+    changed = not _holds(path, value, uid, gid)
+    if changed and not module.check_mode:
+        # only what is made here is given away: the path may lead through directories of others
+        made = _missing_parents(path)
+        make_private_directory(os.path.dirname(path))
+        write_json(path, value)
         if os.geteuid() == 0:
-            for path in (os.path.dirname(directory), directory, params["path"]):
-                os.chown(path, uid, gid)
-    return {"changed": True, "entries": len(value["entries"])}
+            for name in made + [path]:
+                os.chown(name, uid, gid)
+    return {"changed": changed, "entries": len(value["entries"])}
+
+
+def _root(params):
+    root = params["seafile_root"]
+    if not os.path.isdir(root):
+        raise SeafileError("no-seafile", root, "there is no such directory")
+    return root
+
+
+def _missing_parents(path):
+    missing = []
+    parent = os.path.dirname(path)
+    while not os.path.lexists(parent):
+        missing.append(parent)
+        parent = os.path.dirname(parent)
+    return missing[::-1]
+
+
+def _holds(path, value, uid, gid):
+    """Say whether the file I(path) already is what would be written."""
+    try:
+        found = os.lstat(path)
+        same = attributes.read(path) == value
+    except (OSError, SeafileError):
+        return False
+    mine = os.geteuid() != 0 or (uid in (-1, found.st_uid) and gid in (-1, found.st_gid))
+    return same and mine and stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o600
 
 
 def applied(module):
     """Apply the attributes file."""
     params = module.params
     value = attributes.read(params["path"])
-    count, missing = attributes.apply(params["seafile_root"], value, not module.check_mode, params["owner"], params["group"])
+    count, missing = attributes.apply(_root(params), value, not module.check_mode, params["owner"], params["group"])
     return {"changed": count > 0, "entries": len(value["entries"]), "applied": count, "missing": missing[:100]}
 
 

@@ -13,6 +13,7 @@ author: The seafleet.seafile contributors (@seafleet)
 description:
   - V(cleared) moves what is in the Seafile directory aside by a rename and notes that a restore has begun. The safety
     copy is never removed by this collection. A restore of the same set that was interrupted is continued instead.
+  - A Seafile directory that is a mount point keeps its place; its contents move into C(.seafleet-before-<time>) inside it.
   - V(restored) notes that the restore has ended, with fingerprints of all that was restored, so that a second run can
     tell that nothing is left to do.
   - Runs on the restore target.
@@ -23,19 +24,20 @@ attributes:
   diff_mode:
     support: none
   platform:
+    support: full
     platforms: posix
 options:
   state:
-    description: See the description.
+    description: V(cleared) at the beginning of a restore, V(restored) at its end.
     type: str
     choices: [cleared, restored]
     required: true
   seafile_root:
-    description: The Seafile directory.
+    description: The Seafile directory, an absolute path. Where it is a link, the link stays and what it leads to is moved.
     type: path
     required: true
   state_dir:
-    description: The directory of this restore's record, private to its account.
+    description: The directory of this restore's record, private to its account. It may not lie in O(seafile_root).
     type: path
     required: true
   set_id:
@@ -90,6 +92,12 @@ safety_directory:
   returned: success
   type: str
   sample: /opt/seafile.before-20261124T081500Z
+earlier:
+  description: Safety copies of restores that were begun here before and have not ended; the oldest holds what was there at first.
+  returned: with O(state=cleared)
+  type: list
+  elements: str
+  sample: []
 continued:
   description: Whether an interrupted restore of the same set is continued.
   returned: with O(state=cleared)
@@ -102,9 +110,10 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_schema, restore_state, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_schema, restore_state, rsync, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
-from ansible_collections.seafleet.seafile.plugins.module_utils.layout import new_set_id
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import new_set_id, require_set_id
+from ansible_collections.seafleet.seafile.plugins.module_utils.places import is_inside
 from ansible_collections.seafleet.seafile.plugins.module_utils.restore_login import LOGIN_ARGUMENTS, login
 from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import utc_now
 
@@ -112,7 +121,13 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import
 def cleared(module):
     """Make room."""
     params = module.params
-    return restore_state.clear(params["seafile_root"], params["state_dir"], params["set_id"], new_set_id(utc_now()), not module.check_mode)
+    root = rsync.require_place(params["seafile_root"], "seafile_root")
+    if os.path.realpath(root) == "/":
+        raise SeafileError("path-invalid", root, "it is the root of the file system", "give the Seafile directory as seafile_root")
+    require_set_id(params["set_id"])
+    if is_inside(params["state_dir"], root):
+        raise SeafileError("path-invalid", params["state_dir"], "it lies inside the directory that is moved aside", "choose another state_dir")
+    return restore_state.clear(root, params["state_dir"], params["set_id"], new_set_id(utc_now()), not module.check_mode)
 
 
 def restored(module):
@@ -120,11 +135,14 @@ def restored(module):
     params = module.params
     state_dir = params["state_dir"]
     record = restore_state.read(state_dir)
-    if record.get("set_id") != params["set_id"]:
-        raise SeafileError("restore-not-begun", state_dir, f"no restore of the set {params['set_id']} has begun here")
+    if (record.get("set_id"), record.get("root")) != (params["set_id"], params["seafile_root"]) or record.get("state") == "clearing":
+        raise SeafileError("restore-not-begun", state_dir, f"no restore of the set {params['set_id']} into {params['seafile_root']} has begun here")
+    if record.get("state") == "restored":
+        return {"changed": False, "safety_directory": record.get("safety_directory")}
+    dumps = sets.require_dumps(params["dumps"], "dumps")
     if module.check_mode:
         return {"changed": True, "safety_directory": record.get("safety_directory")}
-    mysql = [dump["name"] for dump in params["dumps"] if dump["engine"] == "mysql"]
+    mysql = [dump["name"] for dump in dumps if dump["engine"] == "mysql"]
     fingerprints = {}
     if mysql:
         client = mysql_client.Client(login(params))
@@ -134,7 +152,7 @@ def restored(module):
         sums = sets.parse_sums(stream.read())
     os.replace(os.path.join(staged, "attributes.json"), os.path.join(state_dir, restore_state.ATTRIBUTES))
     record = restore_state.finish(
-        state_dir, new_set_id(utc_now()), fingerprints, [dump["name"] for dump in params["dumps"] if dump["engine"] == "sqlite"], sums,
+        state_dir, new_set_id(utc_now()), fingerprints, [dump["name"] for dump in dumps if dump["engine"] == "sqlite"], sums,
         storage=params["storage"], owner=params["owner"], group=params["group"])
     # the dumps hold password hashes and tokens; they have done their work
     shutil.rmtree(staged)

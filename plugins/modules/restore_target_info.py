@@ -21,6 +21,7 @@ attributes:
   diff_mode:
     support: none
   platform:
+    support: full
     platforms: posix
 options:
   seafile_root:
@@ -105,6 +106,13 @@ existing_databases:
   returned: success
   type: dict
   sample: {"seafile-db": 27}
+replaces:
+  description: What a restore would put aside and replace, one phrase each, with the tables of every database. Empty when nothing is
+    left to do, or when an interrupted restore is continued.
+  returned: success
+  type: list
+  elements: str
+  sample: ["directory /opt/seafile (9 entries)", "database ccnet-db (3 tables: EmailUser, Group, GroupUser)"]
 running:
   description: Programs of Seafile that run on the target.
   returned: success
@@ -137,7 +145,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import attributes, deployment, mysql_client, mysql_schema, restore_state
+from ansible_collections.seafleet.seafile.plugins.module_utils import attributes, deployment, mysql_client, mysql_schema, restore_state, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import existing_parent, free_bytes
 from ansible_collections.seafleet.seafile.plugins.module_utils.restore_login import LOGIN_ARGUMENTS, login
@@ -147,16 +155,22 @@ def guard(name, confirm, names, tables):
     """Return the error that keeps a restore from an occupied target, or None.
 
     :arg names: entries of the Seafile directory.
-    :arg tables: number of tables by database.
+    :arg tables: tables by database.
     """
     what = []
     if names:
         what.append(f"the Seafile directory holds {len(names)} entries")
-    what += [f"the database {database} has {count} tables" for database, count in sorted(tables.items())]
+    what += [f"the database {database} has {len(found)} tables" for database, found in sorted(tables.items())]
     if not what or confirm == name:
         return None
     given = f"restore_confirm is {confirm!r}" if confirm else "restore_confirm is not given"
     return SeafileError("target-not-empty", name, f"{', '.join(what)}, and {given}", f"give -e restore_confirm={name} to replace it; what is there is kept aside")
+
+
+def replaced(root, names, tables):
+    """Return what a restore puts something else in the place of, one phrase each."""
+    what = [f"directory {root} ({len(names)} entries)"] if names else []
+    return what + [f"database {database} ({len(found)} tables: {', '.join(found)})" for database, found in sorted(tables.items())]
 
 
 def _account_problems(users, groups):
@@ -170,15 +184,15 @@ def _account_problems(users, groups):
 
 
 def _databases(params, names):
-    """Return (number of tables by database, fingerprints by database)."""
+    """Return (tables by database, fingerprints by database)."""
     client = mysql_client.Client(login(params))
     visible = set(mysql_schema.visible(client))
     present = [name for name in names if name in visible]
-    tables = {name: len(mysql_schema.base_tables(client, name)) for name in present}
+    tables = {name: sorted(mysql_schema.base_tables(client, name)) for name in present}
     record = restore_state.read(params["state_dir"])
     wanted = record.get("databases", {}) if record.get("state") == "restored" and record.get("set_id") == params["set_id"] else {}
     prints = {name: mysql_schema.fingerprint(client, name) for name in wanted if name in visible}
-    return {name: count for name, count in tables.items() if count}, prints
+    return {name: found for name, found in tables.items() if found}, prints
 
 
 def inform(module):
@@ -191,7 +205,7 @@ def inform(module):
         names = restore_state.content(root)
     except SeafileError as error:
         problems.append(error)
-    mysql = [dump["name"] for dump in params["dumps"] if dump["engine"] == "mysql"]
+    mysql = [dump["name"] for dump in sets.require_dumps(params["dumps"], "dumps") if dump["engine"] == "mysql"]
     if mysql:
         try:
             tables, prints = _databases(params, mysql)
@@ -217,7 +231,8 @@ def inform(module):
         if free < params["needed_bytes"] and not interrupted:
             problems.append(SeafileError("no-space", existing_parent(root), f"{free} bytes are free, {params['needed_bytes']} are needed"))
     return {
-        "changed": False, "occupied": bool(names or tables), "existing_databases": tables, "running": running, "interrupted": interrupted,
+        "changed": False, "occupied": bool(names or tables), "existing_databases": {name: len(found) for name, found in tables.items()},
+        "replaces": [] if restored or interrupted else replaced(root, names, tables), "running": running, "interrupted": interrupted,
         "restored": restored, "differences": wrong[:20], "problems": [problem.as_problem() for problem in problems]}
 
 

@@ -20,11 +20,13 @@ extends_documentation_fragment: [seafleet.seafile.attributes]
 attributes:
   check_mode:
     support: full
-    details: Runs rsync with C(--dry-run); says how many files and bytes would come.
+    details: Runs rsync with C(--dry-run); says how many files and bytes would come. O(checksums) and the lock of O(run) are not
+      looked at, since no run has begun.
   diff_mode:
     support: partial
     details: The first 100 changes as rsync itemizes them.
   platform:
+    support: full
     platforms: posix
 options:
   content:
@@ -36,8 +38,8 @@ options:
     choices: [dumps, files, objects]
     required: true
   src:
-    description: The directory whose contents are pulled, as the other host's rsync sees it. Below C(rrsync) that is the
-      path inside its directory.
+    description: The directory whose contents are pulled, an absolute path as the other host's rsync sees it. Below C(rrsync)
+      that is the path inside its directory. A link in its last place is followed, no other one is.
     type: str
     required: true
   dest:
@@ -85,14 +87,14 @@ options:
     elements: str
     default: []
   files_from:
-    description: A file with NUL-separated paths relative to O(src); only these are pulled, and each must be there.
+    description: A file on this host with NUL-separated paths relative to O(src); only these are pulled, and each must be there.
     type: path
   checksums:
     description: SHA-256 by path relative to O(dest). Every one is compared after the pull.
     type: dict
     default: {}
   bandwidth_limit:
-    description: Limit in KiB a second; V(0) for none.
+    description: Limit for this pull in KiB a second; V(0) for none.
     type: int
     default: 0
   timeout:
@@ -180,14 +182,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
-from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, require_set_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import joined, utc_now
-
-
-def _remote(params):
-    if not params["host"]:
-        return None
-    return rsync.Remote(**{key: params[key] for key in ("host", "user", "port", "private_key", "known_hosts", "host_key_alias")})
 
 
 def _destination(params, layout):
@@ -213,15 +209,25 @@ def _check_sums(dest, checksums):
             raise SeafileError("transfer-damaged", full, "the file that arrived is not the one that was sent")
 
 
-def _pull(module, layout):
-    params = module.params
+def _program(module):
+    """Return (path, version) of this host's rsync."""
     binary = module.get_bin_path("rsync")
     if not binary:
         raise SeafileError("missing-tool", "rsync", "it is not installed on this host", "install the package rsync on this host")
+    dummy, stdout, dummy = module.run_command([binary, "--version"], expand_user_and_vars=False)
+    version = rsync.read_version(stdout)
+    rsync.require_version(version)
+    return binary, version
+
+
+def _pull(module, layout, held=()):
+    params = module.params
+    binary, version = _program(module)
     dest, link_dest = _destination(params, layout)
     pull = rsync.Pull(
-        content=params["content"], src=params["src"], dest=dest, remote=_remote(params), excludes=params["excludes"], link_dest=link_dest,
-        files_from=params["files_from"], bandwidth_limit=params["bandwidth_limit"], timeout=params["timeout"], dry_run=module.check_mode)
+        content=params["content"], src=rsync.require_place(params["src"], "src"), dest=rsync.require_place(dest, "dest"),
+        remote=rsync.reach(params, version), excludes=params["excludes"], link_dest=link_dest, files_from=params["files_from"],
+        bandwidth_limit=params["bandwidth_limit"], timeout=params["timeout"], dry_run=module.check_mode)
     source = f"{params['host']}:{params['src']}" if params["host"] else params["src"]
     created = False
     if not module.check_mode:
@@ -230,13 +236,18 @@ def _pull(module, layout):
     attempt = 0
     while True:
         try:
-            report = rsync.run(argv, pull, source)
+            report = rsync.run(argv, pull, source, held)
             break
         except SeafileError as error:
             attempt += 1
             if not rsync.may_retry(error) or attempt > params["retries"]:
                 raise
             time.sleep(2 ** attempt)
+    linked = rsync.linked_stores(report) if params["content"] == "objects" else []
+    if linked:
+        raise SeafileError(
+            "object-store-elsewhere", f"{source.rstrip('/')}/{linked[0]}", "it is a link, and objects behind links are not pulled",
+            "mount the directory there (mount --bind) instead of linking to it")
     if not module.check_mode:
         _check_sums(dest, params["checksums"])
     return dest, report, created
@@ -254,14 +265,17 @@ def pull(module):
     """Pull once, as a stage of a run where O(run) is given; return the module's result."""
     params = module.params
     content = params["content"]
-    layout = ServerLayout(params["run"]["backup_root"], params["run"]["server"]) if params["run"] else None
+    layout = None
+    if params["run"]:
+        layout = ServerLayout(params["run"]["backup_root"], params["run"]["server"])
+        require_set_id(params["run"]["set_id"])
     if layout is None or module.check_mode:
         dest, report, created = _pull(module, layout)
     else:
         with joined(layout, params["run"]["set_id"]) as run:
             run.require_before(content)
             began = utc_now()
-            dest, report, created = _pull(module, layout)
+            dest, report, created = _pull(module, layout, run.held)
             run.finish(content, began, {
                 "listed": report.listed, "transferred": report.transferred, "bytes_transferred": report.bytes_transferred,
                 "bytes_listed": report.bytes_listed, "sha256": params["checksums"], "warnings": _sentences(report)})

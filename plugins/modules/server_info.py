@@ -51,6 +51,7 @@ attributes:
     support: none
     details: Changes nothing.
   platform:
+    support: full
     platforms: posix
 extends_documentation_fragment:
   - seafleet.seafile.attributes

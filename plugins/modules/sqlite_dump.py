@@ -57,6 +57,7 @@ attributes:
   diff_mode:
     support: none
   platform:
+    support: full
     platforms: posix
 extends_documentation_fragment:
   - seafleet.seafile.attributes

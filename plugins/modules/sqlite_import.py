@@ -109,6 +109,7 @@ attributes:
     support: full
     details: Lists the databases before and after.
   platform:
+    support: full
     platforms: posix
 extends_documentation_fragment:
   - seafleet.seafile.attributes

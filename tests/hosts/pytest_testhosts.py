@@ -110,7 +110,8 @@ def ansible_environment() -> dict[str, str]:
     if not link.is_symlink():
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(testhosts.PROJECT)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    kept = ("ANSIBLE_HOME", "ANSIBLE_SSH_CONTROL_PATH_DIR")
+    environment = {name: value for name, value in os.environ.items() if name in kept or not name.startswith("ANSIBLE_")}
     environment.update(
         ANSIBLE_COLLECTIONS_PATH=str(testhosts.BUILD / "run-collections"),
         ANSIBLE_NOCOLOR="1",

@@ -136,6 +136,13 @@ class Fleet:
         """Begin a playbook that runs beside the test, which may wait for it or kill it."""
         return Run(self, name, servers, variables)
 
+    def carry(self, machine: str, directory: str, other: str, place: str) -> None:
+        """Copy I(directory) of one machine into I(place) on another one, as a disk that is carried there would."""
+        ssh = ["ssh", "-F", str(self.group.directory / "ssh_config")]
+        parent, _slash, name = directory.rpartition("/")
+        with subprocess.Popen([*ssh, machine, f"tar -C {parent} -cf - {name}"], stdout=subprocess.PIPE) as sender:
+            subprocess.run([*ssh, other, f"mkdir -p {place} && tar -C {place} -xf -"], stdin=sender.stdout, check=True)
+
     # -- looking ----------------------------------------------------------------------------------------------------
 
     def store(self, server: str) -> str:

@@ -8,12 +8,14 @@ Used by the molecule scenarios that restore. Like read_back.py it uses nothing o
 
 from __future__ import annotations
 
+import calendar
 import json
 import pathlib
 import re
 import sqlite3
 import subprocess
 import sys
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 FIXTURES = HERE.parent / "fixtures"
@@ -71,3 +73,8 @@ def sqlite_tables(haiwen):
         connection.close()
         found[str(path.relative_to(haiwen))] = rows
     return found
+
+
+def seconds(text):
+    """Return the seconds since 1970 of I(text), C(2026-11-23T03:00:00Z)."""
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))

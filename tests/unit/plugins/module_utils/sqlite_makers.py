@@ -119,5 +119,3 @@ def deployment(root, paths=("seafile-data/seafile.db", "ccnet/PeerMgr/usermgr.db
         database(os.path.join(root, path))
     os.symlink("seafile-server-11.0.13", os.path.join(root, "seafile-server-latest"))
     return str(root)
-
-

@@ -183,9 +183,11 @@ def test_what_a_pull_leaves_out(root):
     assert result["left_out"] == ["seafile-server-10.0.1", ".seafleet", "stage"]
     patterns = result["excludes"]
     assert all(pattern.startswith("/") for pattern in patterns)
-    for wanted in ("/seafile-data/storage", "/seafile-server-*/", "/seafile-pro-server-*/", "/logs/*", "/pids/*", "/seahub-data/thumbnail/*", "/seafile-data/httptemp/*",
-                   "/seafile-data/tmpfiles/*", "/.seafleet", "/stage", "/seahub.db", "/seahub.db-wal", "/seahub.db-shm", "/seahub.db-journal",
-                   "/custom/plain\\name.db", "/custom/w\\*ld\\[1\\]\\\\\\?.db"):
+    for wanted in (
+            "/seafile-data/storage", "/seafile-server-*/", "/seafile-pro-server-*/", "/logs/*", "/pids/*", "/seahub-data/thumbnail/*",
+            "/seafile-data/httptemp/*", "/seafile-data/tmpfiles/*", "/.seafleet", "/stage",
+            "/seahub.db", "/seahub.db-wal", "/seahub.db-shm", "/seahub.db-journal",
+            "/custom/plain\\name.db", "/custom/w\\*ld\\[1\\]\\\\\\?.db"):
         assert wanted in patterns
 
 

@@ -83,10 +83,13 @@ def mysql_files(password="secret-Pass", where="conf/"):
     return {
         f"{where}seafile.conf": "[fileserver]\nport = 8082\n\n[database]\ntype = mysql\nhost = db.example.org\nport = 3307\nuser = sea\n"
                                 f"password = {key_file_value(password)}\ndb_name = seafile-db\nconnection_charset = utf8\n\n[history]\nkeep_days = 60\n",
-        f"{where}ccnet.conf": "[General]\nSERVICE_URL = https://files.example.org\nID = 952c2911f3f1daa138d1006c8fc1a1d77f194f31\n\n[Database]\nENGINE = mysql\n"
+        f"{where}ccnet.conf": "[General]\nSERVICE_URL = https://files.example.org\nID = 952c2911f3f1daa138d1006c8fc1a1d77f194f31\n\n"
+                              "[Database]\nENGINE = mysql\n"
                               f"HOST = db.example.org\nUSER = sea\nPASSWD = {key_file_value(password)}\nDB = ccnet-db\n",
-        f"{where}seahub_settings.py": "# -*- coding: utf-8 -*-\nSECRET_KEY = 'x'\nDATABASES = {'default': {'ENGINE': 'django.db.backends.mysql', 'NAME': 'seahub-db',\n"
-                                      f" 'USER': 'sea', 'PASSWORD': {password!r}, 'HOST': 'db.example.org', 'PORT': '3307', 'OPTIONS': {{'charset': 'utf8mb4'}}}}}}\n",
+        f"{where}seahub_settings.py": "# -*- coding: utf-8 -*-\nSECRET_KEY = 'x'\n"
+                                      "DATABASES = {'default': {'ENGINE': 'django.db.backends.mysql', 'NAME': 'seahub-db',\n"
+                                      f" 'USER': 'sea', 'PASSWORD': {password!r}, 'HOST': 'db.example.org',\n"
+                                      " 'PORT': '3307', 'OPTIONS': {'charset': 'utf8mb4'}}}\n",
     }
 
 
@@ -195,7 +198,8 @@ def test_the_configuration_of_a_real_server(name, tmp_path):
     assert configuration.layout == "conf"
     assert set(configuration.object_stores.values()) == {"fs"}
     if name.endswith("mariadb"):
-        assert {role: database.name for role, database in by_role(configuration).items()} == {"ccnet": "ccnet-db", "seafile": "seafile-db", "seahub": "seahub-db"}
+        names = {role: database.name for role, database in by_role(configuration).items()}
+        assert names == {"ccnet": "ccnet-db", "seafile": "seafile-db", "seahub": "seahub-db"}
     else:
         assert {database.engine for database in configuration.databases} == {"sqlite"}
         assert all((root / database.path).is_file() for database in configuration.databases)
@@ -238,7 +242,8 @@ def test_in_version_12_the_environment_wins_over_the_files_and_names_have_defaul
 
 
 def test_version_13_needs_nothing_but_the_environment(tmp_path):
-    files = {"conf/.env": ENVIRONMENT + "SEAFILE_MYSQL_DB_SEAFILE_DB_NAME=other\n", "conf/seafile.conf": "[fileserver]\nport = 8082\n", "seafile-server-13.0.9/x": ""}
+    files = {"conf/.env": ENVIRONMENT + "SEAFILE_MYSQL_DB_SEAFILE_DB_NAME=other\n",
+             "conf/seafile.conf": "[fileserver]\nport = 8082\n", "seafile-server-13.0.9/x": ""}
     configuration = read_configuration(write(tmp_path, files))
     assert {role: database.name for role, database in by_role(configuration).items()} == {"ccnet": "ccnet_db", "seafile": "other", "seahub": "seahub_db"}
     assert {database.password for database in configuration.databases} == {"env #pw"}

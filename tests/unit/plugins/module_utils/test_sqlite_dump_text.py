@@ -75,8 +75,8 @@ def random_value(chance):
         return chance.choice([0, 1, -1, 2 ** 63 - 1, -2 ** 63, 2 ** 53 + 1, chance.getrandbits(63), -chance.getrandbits(63)])
     if kind in (2, 3):
         value = struct.unpack(">d", struct.pack(">Q", chance.getrandbits(64)))[0]
-        plain = [0.1, -0.1, 1e22, 1e23, 5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, math.inf, -math.inf, 0.0, -0.0, 1e15, 123456.75, 9007199254740993.0,
-                 chance.random(), chance.uniform(-1e6, 1e6)]
+        plain = [0.1, -0.1, 1e22, 1e23, 5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, math.inf, -math.inf, 0.0, -0.0, 1e15, 123456.75,
+                 9007199254740993.0, chance.random(), chance.uniform(-1e6, 1e6)]
         return chance.choice(plain) if math.isnan(value) or kind == 3 else value
     if kind == 4:
         return bytes(chance.getrandbits(8) for unused in range(chance.randrange(40)))

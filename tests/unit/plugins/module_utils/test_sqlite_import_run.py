@@ -49,7 +49,8 @@ def run(tmp_path, dumps, replace=False, record=None, act=True):
 def test_the_databases_of_a_real_server_come_back_bit_by_bit(name, tmp_path):
     root = real_sets.unpack(name, tmp_path)
     assert set(run(tmp_path, dump(root, tmp_path / "dumps")).values()) == {"created"}
-    for path in ("ccnet/GroupMgr/groupmgr.db", "ccnet/OrgMgr/orgmgr.db", "ccnet/PeerMgr/usermgr.db", "ccnet/misc/config.db", "seafile-data/seafile.db", "seahub.db"):
+    for path in ("ccnet/GroupMgr/groupmgr.db", "ccnet/OrgMgr/orgmgr.db", "ccnet/PeerMgr/usermgr.db", "ccnet/misc/config.db", "seafile-data/seafile.db",
+                 "seahub.db"):
         assert content(tmp_path / "target" / path) == content(root / path)
         assert stat.S_IMODE((tmp_path / "target" / path).stat().st_mode) == 0o640
     assert len(makers.state(tmp_path / "target")) == 6
