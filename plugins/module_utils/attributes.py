@@ -68,11 +68,12 @@ def record(root: str, storage: str, shallow: t.Collection[str], skipped: t.Colle
     while pending:
         folder = pending.pop()
         try:
-            entry = _entry(os.path.join(root, folder) if folder else root)
+            here = os.path.join(root, folder) if folder else root
+            entry = _entry(os.path.realpath(here) if folder == storage else here)
             if folder in shallow:
                 names = []
             else:
-                with os.scandir(os.path.join(root, folder) if folder else root) as found:
+                with os.scandir(here) as found:
                     names = sorted(found, key=lambda item: item.name)
         except (FileNotFoundError, NotADirectoryError):
             if not folder:
@@ -84,7 +85,8 @@ def record(root: str, storage: str, shallow: t.Collection[str], skipped: t.Colle
             path = os.path.join(folder, item.name)
             if path in skipped:
                 continue
-            if item.is_dir(follow_symlinks=False):
+            # an object store on another disk is restored as a directory in its place, not as a link
+            if item.is_dir(follow_symlinks=path == storage):
                 pending.append(path)
             else:
                 try:

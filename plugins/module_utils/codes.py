@@ -21,7 +21,7 @@ CODES: dict[str, str] = {
     "clock": "set the clocks of the server and of the backup host (NTP), then run again",
     "config-unreadable": "correct the named configuration file on the server (Seafile itself reads it the same way), or its rights, then run again",
     "connection-lost": "look at the network and at sshd on both hosts, then run again; what has arrived is kept",
-    "data-dir-outside-root": "make <seafile_root>/seafile-data a link to the data directory and name that link in ccnet/seafile.ini, then run again",
+    "data-dir-outside-root": "mount the data directory at <seafile_root>/seafile-data (mount --bind) in place of a link or of another path, then run again",
     "database-access-denied": "check the database user and password",
     "database-changed": "wait until the upgrade or migration that changes tables has ended, then run again",
     "database-collation-unknown": "restore onto a database server of the same kind that is not older than the one the dump was made on",

@@ -250,9 +250,9 @@ class Look:
         data = configuration.data_dir
         if os.path.relpath(data, self.root).startswith(".."):
             self._problem(SeafileError("data-dir-outside-root", data, f"Seafile keeps its data there, outside {self.root}"))
-        elif os.path.islink(data):
-            self.notes.append(f"{data} is a link to {os.path.realpath(data)}: databases and objects are backed up through it, "
-                              "but other files in it (current_version, library-template) are not; the link itself is")
+        elif not is_inside(data, self.root):
+            # its small files (seafile.conf up to 4.4, current_version) would be left out of the pull of the files
+            self._problem(SeafileError("data-dir-outside-root", data, f"it is a link to {os.path.realpath(data)}, outside {self.root}"))
         if not os.access(self.root, os.R_OK):
             self._problem(SeafileError("no-rights", self.root, "this account may not list it"))
 

@@ -175,12 +175,12 @@ class Fleet:
     def truth_at(self, machine: str, root: str, fixture: str) -> str:
         """The same for a deployment at I(root) of I(machine)."""
         self.group.put(machine, READER, "/root/read_back.py")
-        self.group.put(machine, FIXTURES / fixture / "MANIFEST.json", "/root/MANIFEST.json")
+        self.group.put(machine, FIXTURES / fixture / "MANIFEST.json", f"/root/{fixture}.json")
         rows = ""
         if "mariadb" in fixture:
             self.run(machine, "python3 /root/read_back.py rows --client mariadb --seafile seafile-db --ccnet ccnet-db > /root/rows.json")
             rows = "--rows /root/rows.json"
-        done = self.group[machine].run(f"python3 /root/read_back.py compare --manifest /root/MANIFEST.json --haiwen {shlex.quote(root)} {rows}")
+        done = self.group[machine].run(f"python3 /root/read_back.py compare --manifest /root/{fixture}.json --haiwen {shlex.quote(root)} {rows}")
         return done.stdout.strip() + done.stderr.strip()
 
 

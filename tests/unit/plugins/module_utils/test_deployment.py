@@ -118,6 +118,12 @@ def test_a_data_directory_outside_is_a_problem(root, tmp_path):
     assert "data-dir-outside-root" in codes(look(root))
 
 
+def test_a_data_directory_behind_a_link_to_the_outside_is_a_problem(root, tmp_path):
+    os.rename(os.path.join(root, "seafile-data"), tmp_path / "data")
+    os.symlink(tmp_path / "data", os.path.join(root, "seafile-data"))
+    assert "data-dir-outside-root" in codes(look(root))
+
+
 def test_a_docker_volume_is_a_problem_and_nothing_else_is_asked(tmp_path):
     root = makers.deployment(tmp_path / "volume" / "seafile")
     os.unlink(os.path.join(root, "seafile-server-latest"))
