@@ -8,7 +8,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import stat
+import subprocess
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import attributes, sets
@@ -123,6 +125,34 @@ def clear(root: str, state_dir: str, set_id: str, moment: str, act: bool) -> dic
     record.update(state="running", safety_directory=aside)
     write(state_dir, record)
     return {"changed": True, "continued": False, "safety_directory": aside, "earlier": earlier}
+
+
+def bring_programs(root: str, copies: t.Iterable[str], name: str | None) -> str | None:
+    """Copy the programs I(name) (a directory such as C(seafile-server-11.0.13)) out of the first of I(copies) that has them into I(root).
+
+    They are no part of a backup, and went aside with all else: without them nothing could be started after the restore.
+    Of a copy that was killed nothing is taken for whole.
+
+    :arg copies: safety copies, the latest first.
+    :returns: I(name) when it was copied, None when it was there already or is nowhere.
+    """
+    if not name or os.path.basename(name) != name or name.startswith(".") or os.path.lexists(os.path.join(root, name)):
+        return None
+    for copy in copies:
+        source = os.path.join(copy, name)
+        if os.path.isdir(source) and not os.path.islink(source):
+            partial = os.path.join(root, f".{name}.partial")
+            if os.path.lexists(partial):
+                shutil.rmtree(partial)
+            argv = ["cp", "--archive", "--reflink=auto", "--", source, partial]
+            done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(os.environ, LC_ALL="C"), check=False)
+            if done.returncode != 0:
+                said = done.stderr.decode("utf-8", "replace").strip().splitlines()[:1]
+                full = any("No space left" in line for line in said)
+                raise SeafileError("no-space" if full else "os-error", source, f"the programs cannot be copied into {root} ({' '.join(said)})")
+            os.rename(partial, os.path.join(root, name))
+            return name
+    return None
 
 
 def read_object_list(path: str) -> list[str]:

@@ -48,6 +48,10 @@ options:
     description: Path of the object store relative to O(seafile_root).
     type: str
     default: seafile-data/storage
+  programs:
+    description: The directory of Seafile's programs that the set was made with, such as V(seafile-server-11.0.13). Where the
+      directory that is moved aside has it, it is copied back, for programs are no part of a backup.
+    type: str
   dumps:
     description: The set's C(databases), as in its manifest.
     type: list
@@ -98,6 +102,11 @@ earlier:
   type: list
   elements: str
   sample: []
+programs:
+  description: The directory of programs that was copied back from the safety copy, or null.
+  returned: with O(state=cleared)
+  type: str
+  sample: seafile-server-11.0.13
 continued:
   description: Whether an interrupted restore of the same set is continued.
   returned: with O(state=cleared)
@@ -127,7 +136,13 @@ def cleared(module):
     require_set_id(params["set_id"])
     if is_inside(params["state_dir"], root):
         raise SeafileError("path-invalid", params["state_dir"], "it lies inside the directory that is moved aside", "choose another state_dir")
-    return restore_state.clear(root, params["state_dir"], params["set_id"], new_set_id(utc_now()), not module.check_mode)
+    result = restore_state.clear(root, params["state_dir"], params["set_id"], new_set_id(utc_now()), not module.check_mode)
+    result["programs"] = None
+    if not module.check_mode:
+        copies = [result["safety_directory"], *reversed(result["earlier"])]
+        result["programs"] = restore_state.bring_programs(os.path.realpath(root), filter(None, copies), params["programs"])
+        result["changed"] = result["changed"] or result["programs"] is not None
+    return result
 
 
 def restored(module):
@@ -166,6 +181,7 @@ def main():
             seafile_root={"type": "path", "required": True},
             state_dir={"type": "path", "required": True},
             set_id={"type": "str", "required": True},
+            programs={"type": "str"},
             storage={"type": "str", "default": "seafile-data/storage"},
             dumps={"type": "list", "elements": "dict", "default": []},
             owner={"type": "str"},

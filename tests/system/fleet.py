@@ -98,7 +98,7 @@ class Fleet:
 
     def own_access(self, *servers: str, machine: str = "server1") -> dict[str, t.Any]:
         """An access made by hand in place of the playbook prepare: root of I(machine), for I(servers); the variables that name it."""
-        self.run(self.backup_host, "mkdir -p -m 700 /root/pull && ssh-keygen -q -t ed25519 -N '' -f /root/pull/id_ed25519")
+        self.run(self.backup_host, "[ -e /root/pull ] || { mkdir -m 700 /root/pull && ssh-keygen -q -t ed25519 -N '' -f /root/pull/id_ed25519; }")
         key = self.run(self.backup_host, "cat /root/pull/id_ed25519.pub")
         self.run(machine, f"echo {shlex.quote(key.strip())} >> /root/.ssh/authorized_keys")
         host_key = " ".join(self.run(machine, "cat /etc/ssh/ssh_host_ed25519_key.pub").split()[:2])

@@ -27,14 +27,14 @@ def layout(tmp_path):
     return ServerLayout(str(tmp_path), "server1")
 
 
-def make(layout, set_id=ID, **manifest):
+def make(layout, name=ID, **manifest):
     """A sealed set as the module seals it."""
-    directory = layout.sealed(set_id)
+    directory = layout.sealed(name)
     os.makedirs(os.path.join(directory, "files"))
-    for name in ("files/a", "files/b"):
-        atomic.write_atomically(os.path.join(directory, name), name.encode())
+    for file in ("files/a", "files/b"):
+        atomic.write_atomically(os.path.join(directory, file), file.encode())
     os.symlink("a", os.path.join(directory, "files", "link"))
-    manifest = dict({"format": 1, "set_id": set_id, "databases": [DUMP], "links": sets.links(directory)}, **manifest)
+    manifest = dict({"format": 1, "set_id": name, "databases": [DUMP], "links": sets.links(directory)}, **manifest)
     atomic.write_json(os.path.join(directory, sets.MANIFEST), manifest)
     seal(directory)
     return directory

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Write docs/codes.md from plugins/module_utils/codes.py."""
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent
 HEAD = """# Failure codes
 
 Every failure has one of these codes: in the result of a module as `code`, in the message of a backup or restore in front of the
-sentence that says what failed and why. Codes are never renamed. This page is written by `tools/code-table`.
+sentence that says what failed and why. Codes are never renamed. This page is written by `tools/code_table.py`.
 
 | code | what to do |
 |---|---|
