@@ -134,5 +134,6 @@ def render(manifest: t.Mapping[str, t.Any], layout: ServerLayout) -> str:
         owner=shlex.quote(f"{owner.get('user', 'seafile')}:{owner.get('group', 'seafile')}"),
         storage=shlex.quote(storage), databases="\n".join(lines),
         directories=" ".join(f'"$TARGET/"{shlex.quote(name)}' for name in directories),
-        version=seafile.get("version") or "of the same version", programs=f"its directory was {programs}" if programs else "its programs are no part of a backup",
+        version=seafile.get("version") or "of the same version",
+        programs=f"its directory was {programs}" if programs else "its programs are no part of a backup",
         tokens=_tokens(engine, databases))

@@ -14,7 +14,6 @@ import os
 import re
 import subprocess
 import tempfile
-import threading
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
@@ -117,6 +116,10 @@ def reach(params: t.Mapping[str, t.Any], version: tuple[int, ...] | None) -> Rem
         value = params[option]
         if value and (value.startswith("-") or not re.fullmatch(r"[^\s@'\"/\\]+", value) or not value.isprintable()):
             raise SeafileError("address-invalid", f"{option} {value}", "it is not the name of a host or of an account")
+    alias = params["host_key_alias"]
+    if alias and re.search(r"[,#|*?!\[\]]", alias):  # these mean something else in a file of host keys
+        raise SeafileError("address-invalid", f"host_key_alias {alias}", "ssh cannot look up a host key under this name",
+                           "rename the host in the inventory; letters, digits, dot, dash and underscore do")
     for option in ("private_key", "known_hosts"):
         value = params[option]
         if value and (not os.path.isabs(value) or '"' in value or "\\" in value or not value.isprintable()):
@@ -367,7 +370,9 @@ def run(argv: t.Sequence[str], pull: Pull, source: str, held: t.Sequence[int] = 
     """
     report = Report()
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment(), pass_fds=held)
+        # run_command would keep a line for each of millions of objects in memory
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+            list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment(), pass_fds=held)
         try:
             for line in t.cast(t.IO[bytes], process.stdout):
                 read_line(report, line.decode("utf-8", "surrogateescape").rstrip("\n"), pull.content)

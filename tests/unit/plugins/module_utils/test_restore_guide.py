@@ -30,18 +30,19 @@ def blocks(text):
 
 
 def run(script, tmp_path):
-    """Run I(script) where every program only tells its arguments, one line each, NUL between them."""
-    programs = tmp_path / "bin"
+    """Run I(script) where every program only tells its arguments, in a file of its own, NUL behind each."""
+    programs, told = tmp_path / "bin", tmp_path / "told"
     programs.mkdir()
+    told.mkdir()
     for name in ("mariadb", "sqlite3", "rsync", "chown", "chmod", "mkdir", "sha256sum", "gunzip"):
         (programs / name).write_text(
-            f'#!/bin/sh\n{{ printf "{name}"; for word in "$@"; do printf "\\0%s" "$word"; done; printf "\\n"; }} >> "{tmp_path}/calls"\n'
+            f'#!/bin/sh\nprintf "%s\\0" {name} "$@" > "{told}/$$"\n'
             + (f'cat >> "{tmp_path}/input"\n' if name == "mariadb" else ""))
         (programs / name).chmod(0o755)
     environment = {"PATH": f"{programs}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
     done = subprocess.run(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=tmp_path, env=environment, check=False)
     assert (done.returncode, done.stderr) == (0, b""), done.stderr
-    return [line.split("\0") for line in (tmp_path / "calls").read_text(encoding="utf-8").splitlines()]
+    return [path.read_text(encoding="utf-8").split("\0")[:-1] for path in told.iterdir()]
 
 
 @pytest.mark.parametrize("name", ODD)
