@@ -316,6 +316,7 @@ def explain(status: int, stderr: str, pull: Pull | None, source: str) -> Seafile
     before the status: when ssh fails, rsync ends with 12 as often as with 255.
     """
     lines = [line for line in stderr.splitlines() if line.strip()]
+    stderr = "\n".join(lines)  # ssh ends its lines with a carriage return as well
     said = " | ".join(lines)[:500] or f"rsync ended with status {status} and no message"
     dest = pull.dest if pull else source
     if "REMOTE HOST IDENTIFICATION HAS CHANGED" in stderr:

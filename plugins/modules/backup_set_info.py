@@ -12,7 +12,8 @@ version_added: "0.1.0"
 author: The seafleet.seafile contributors (@seafleet)
 description:
   - Lists every set of a server with its state, newest first.
-  - Chooses a set as a restore does, the one of O(set_id) or the newest sealed one, and returns its manifest.
+  - Chooses a set as a restore does, the one of O(set_id) or the newest sealed one, and returns its manifest. A damaged one
+    fails and names the newest whole one; an older set is never taken in silence.
   - Runs on the backup host and changes nothing.
 extends_documentation_fragment: [seafleet.seafile.attributes]
 attributes:
@@ -117,22 +118,22 @@ def _servers(backup_root):
 
 
 def choose(rows, set_id, what):
-    """Return the row of I(set_id), or of the newest sealed set.
+    """Return the row of I(set_id), or of the newest set whose run has ended. It may be a damaged one: an older set is never taken in silence.
 
     :raises SeafileError: C(no-set), naming what there is.
     """
-    sealed = [row for row in rows if row["state"] == "sealed"]
-    have = f"sealed sets: {', '.join(row['set_id'] for row in sealed[:5]) or 'none'}"
+    ended = [row for row in rows if row["state"] != "partial"]
+    have = f"sealed sets: {', '.join(row['set_id'] for row in ended[:5] if row['state'] == 'sealed') or 'none'}"
     if set_id is None:
-        if not sealed:
+        if not ended:
             raise SeafileError("no-set", what, "there is no sealed set", "make a backup first")
-        return sealed[0]
+        return ended[0]
     for row in rows:
         if row["set_id"] == set_id:
-            if row["state"] == "sealed":
+            if row["state"] != "partial":
                 return row
             reasons = "; ".join(row["reasons"]) or "its run has not ended well"
-            raise SeafileError("set-damaged" if row["state"] == "damaged" else "no-set", set_id, f"the set is {row['state']}: {reasons} ({have})")
+            raise SeafileError("no-set", set_id, f"the set is partial: {reasons} ({have})")
     raise SeafileError("no-set", set_id, f"there is no such set ({have})")
 
 
@@ -171,8 +172,8 @@ def inform(module):
         return result
     layout, rows = layouts[params["server"]], result["servers"][params["server"]]
     row = choose(rows, params["set_id"], layout.root)
-    if params["checksums"]:
-        wrong = sets.check_sums(row["path"])
+    if params["checksums"] or row["state"] == "damaged":
+        wrong = row["reasons"] or sets.check_sums(row["path"])
         if wrong:
             whole = _whole_before(layout, rows, row["set_id"])
             next_step = f"restore the set {whole}, the newest whole one" if whole else "there is no other whole set; ask for a restore by hand"

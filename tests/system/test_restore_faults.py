@@ -20,7 +20,8 @@ OLDER = "20200101T000000Z"
 # What is done to the newest set of a copy of the backup -> what the refusal names.
 HURT = {
     "hurt-dump": ("printf x >> databases/seafile.db.sql.gz", "databases/seafile.db.sql.gz was changed after sealing"),
-    "hurt-manifest": ("sed -i 's/\"engine\"/\"Engine\"/' manifest.json", "manifest.json was changed after sealing"),
+    "hurt-manifest": ("sed -i 's/11.0.13/11.0.14/' manifest.json", "manifest.json was changed after sealing"),
+    "hurt-json": ("truncate -s -2 manifest.json", "manifest.json: the manifest is no JSON"),
     "hurt-sums": ("sed -i '/seafile.conf/d' SHA256SUMS", "files/conf/seafile.conf was added after sealing"),
     "hurt-file": ("printf '#' >> files/conf/seafile.conf", "files/conf/seafile.conf was changed after sealing"),
     "hurt-lost": ("rm files/conf/ccnet.conf", "files/conf/ccnet.conf is missing"),
@@ -149,5 +150,6 @@ def test_a_name_that_cannot_be_used_everywhere_is_refused_before_any_change(flee
     assert {machine: fleet.listing(machine, "/etc", "/srv", "/home", "/root/.ssh") for machine in before} == before
     assert result.code == 2 and "Traceback" not in result.output
     assert all(counters["changed"] == 0 for counters in result.recap.values())
-    assert "address-invalid" in result.output if playbook == "prepare" else "is not the name of a host" in result.output
+    if playbook == "prepare":
+        assert result.output.count("the server's name cannot be used everywhere") >= len(REFUSED_NAMES)
     assert result.output.count("FAILED! =>") >= len(REFUSED_NAMES)

@@ -12,6 +12,7 @@ import calendar
 import json
 import pathlib
 import re
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -47,7 +48,7 @@ def lost_or_altered(before, after):
 
 def disk_use(host, path):
     """Return the bytes that I(path) takes on the disk of I(host); a hard-linked file counts once."""
-    return int(host.check_output(f"du --summarize --block-size=1 {path}").split()[0])
+    return int(host.check_output(f"du --summarize --block-size=1 {shlex.quote(path)}").split()[0])
 
 
 def fetch(hosts, name, directory, root="/opt/haiwen"):

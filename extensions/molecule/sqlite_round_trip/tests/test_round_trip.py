@@ -15,7 +15,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[4]))
 from tests.truth import deployment  # noqa: E402  # pylint: disable=wrong-import-position
 
-SET = "20261123T030000Z"
+BACKUP_ROOT = "/srv/back up's \"root\""
 RESTORED = {"seafile7": ("seafile7", "seafile-7-sqlite"), "new11": ("seafile11", "seafile-11-sqlite")}
 """Where a deployment comes back: the server it was on, and the fixture it was made of."""
 
@@ -79,7 +79,7 @@ def test_the_account_is_another_number_on_the_new_machine(molecule_hosts):
 @pytest.mark.parametrize("name", RESTORED)
 def test_neither_backup_nor_restored_server_is_larger_than_the_source(molecule_hosts, before, restored, name):
     server = RESTORED[name][0]
-    assert deployment.disk_use(molecule_hosts["backup1"], f"/srv/seafile-backup/{server}") <= 1.05 * before.bytes[server]
+    assert deployment.disk_use(molecule_hosts["backup1"], f"{BACKUP_ROOT}/{server}") <= 1.05 * before.bytes[server]
     assert deployment.disk_use(molecule_hosts[name], "/opt/haiwen") <= 1.05 * before.bytes[server]
 
 
