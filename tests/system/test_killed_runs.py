@@ -60,6 +60,8 @@ def killed(fleet: Fleet) -> types.SimpleNamespace:
             runs[name].wait_until(lambda machine=machine, sign=sign: fleet.group[machine].run(sign).rc == 0, 120)
         for name in KILLED:
             runs[name].kill()
+        orphan_pid = fleet.run("backup1", f"cat {BACKUPS}/objects/state/lock")
+        orphan = fleet.playbook("backup", "objects")
         for name in KILLED:
             fleet.run("backup1", f"kill -9 $(cat {BACKUPS}/{name}/state/lock)", check=False)
         fleet.run("backup1", "pkill -9 -x rsync", check=False)
@@ -77,7 +79,7 @@ def killed(fleet: Fleet) -> types.SimpleNamespace:
         fleet.run("backup1", "rm /root/held/first")
         first_code = runs["first"].wait()
         return types.SimpleNamespace(
-            partial=partial, sealed=sealed, second_code=second_code, second_output=second.output, seconds=seconds, holder=holder,
+            partial=partial, sealed=sealed, orphan=orphan, orphan_pid=orphan_pid, second_code=second_code, second_output=second.output, seconds=seconds, holder=holder,
             first_code=first_code, first_pid=runs["first"].process.pid, first_output=runs["first"].output)
     finally:
         for run in runs.values():
@@ -104,6 +106,11 @@ def test_a_second_run_ends_within_5_seconds_naming_the_first(fleet, killed):
     assert f"started by process {killed.first_pid} on" in killed.second_output
     assert f"(process {killed.holder}" in killed.second_output
     assert "Traceback" not in killed.second_output
+
+
+def test_a_run_whose_controller_died_keeps_its_lock_while_its_process_is_writing(killed):
+    assert killed.orphan.code == 2
+    assert "is at work since" in killed.orphan.output and f"(process {killed.orphan_pid}" in killed.orphan.output
 
 
 def test_the_first_run_is_not_disturbed_by_the_second(fleet, killed):

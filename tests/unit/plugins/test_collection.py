@@ -93,7 +93,8 @@ def test_every_default_of_a_role_is_in_its_argument_specs_and_back(role):
         assert values.get("description"), f"{role}: {name} has no description"
         # Ansible only checks with argument_specs: a default that stands there alone is never set.
         if "default" in values and name.startswith("seafile_"):
-            assert str(values["default"]) in internal, f"{role}: argument_specs tells a default of {name} that vars does not know"
+            written = str(values["default"]).lower() if isinstance(values["default"], bool) else str(values["default"])
+            assert re.search(rf"{name} \| default\('?{re.escape(written)}'?\)", internal), f"{role}: argument_specs tells a default of {name} that vars does not know"
         elif "default" in values:
             assert name in defaults, f"{role}: argument_specs tells a default of {name} that defaults does not set"
         elif name.startswith(f"{role}_"):
@@ -103,6 +104,12 @@ def test_every_default_of_a_role_is_in_its_argument_specs_and_back(role):
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_has_a_readme(role):
     assert (ROOT / "roles" / role / "README.md").read_text(encoding="utf-8").strip()
+
+
+def test_the_page_of_codes_is_what_tools_code_table_writes():
+    rows = [f"| `{code}` | {text} |" for code, text in CODES.items()]
+    page = (ROOT / "docs" / "codes.md").read_text(encoding="utf-8").replace("\\|", "|").splitlines()
+    assert [line for line in page if line.startswith("| `")] == rows, "run: python3 tools/code_table.py"
 
 
 def test_codes_are_sorted_and_well_formed():
