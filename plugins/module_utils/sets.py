@@ -185,7 +185,7 @@ def require_dumps(dumps: t.Any, what: str) -> list[dict[str, t.Any]]:
 def _names(directory: str) -> list[str]:
     try:
         return sorted(os.listdir(directory))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

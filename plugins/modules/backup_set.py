@@ -198,7 +198,7 @@ def seal_set(module, layout):
     require_set_id(set_id)
     sealed = layout.sealed(set_id)
     if set_id in sets.sealed_ids(layout):
-        return _result(False, set_id, "sealed", sealed, bytes=sets.directory_bytes(sealed))
+        return _result(False, set_id, "sealed", sealed, bytes=sets.read_manifest(sealed).get("bytes"))
     partial = layout.partial(set_id)
     if module.check_mode:
         return _result(True, set_id, "sealed", sealed, bytes=0)

@@ -36,7 +36,8 @@ options:
     description: The set to choose. An unknown or partial one fails.
     type: str
   choose:
-    description: Choose a set; without O(set_id) the newest sealed one. Fails when there is none. Giving O(set_id) chooses as well.
+    description: Choose a set; without O(set_id) the newest one whose run has ended. Fails when there is none, and when that one is
+      damaged; an older set is named then and never taken in silence. Giving O(set_id) chooses as well.
     type: bool
     default: false
   checksums:

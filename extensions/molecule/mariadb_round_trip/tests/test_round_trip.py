@@ -231,7 +231,8 @@ def test_every_row_of_every_table_is_back(molecule_hosts, story, name):
 @pytest.mark.parametrize("name", RESTORED)
 def test_seafile_may_log_in_to_its_databases(molecule_hosts, story, name):
     for database in DATABASES:
-        command = f"MYSQL_PWD='{PASSWORD}' mariadb --no-defaults --protocol=tcp --host=127.0.0.1 --user=seafile -BN -e 'SELECT n FROM seafleet_counter' {database}"
+        client = "mariadb --no-defaults --protocol=tcp --host=127.0.0.1 --user=seafile -BN"
+        command = f"MYSQL_PWD='{PASSWORD}' {client} -e 'SELECT n FROM seafleet_counter' {database}"
         assert molecule_hosts[name].check_output(command) == str(story.counter)
 
 

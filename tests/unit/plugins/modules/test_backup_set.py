@@ -84,9 +84,9 @@ def test_a_set_is_begun_sealed_and_whole(layout):
 
 
 def test_sealing_twice_or_beginning_a_sealed_set_changes_nothing(layout):
-    sealed(layout)
+    first = sealed(layout)
     before = tree(layout.root)
-    assert act(layout, "sealed", ONE)["changed"] is False
+    assert act(layout, "sealed", ONE) == dict(first, changed=False)
     again = act(layout, "partial", ONE)
     assert (again["changed"], again["set_state"]) == (False, "sealed")
     assert tree(layout.root) == before
@@ -219,20 +219,27 @@ def info_failing(layout, **params):
     return caught.value
 
 
-def test_the_newest_sealed_set_is_chosen_and_partial_and_damaged_ones_never(layout):
+def test_the_newest_sealed_set_is_chosen_and_a_partial_one_never(layout):
     for set_id in (ONE, TWO):
         sealed(layout, set_id)
     act(layout, "partial", "20201125T030000Z")
-    os.unlink(os.path.join(layout.sealed(TWO), sets.MANIFEST))
     found = inform(layout, choose=True, checksums=True)
-    assert found["set"]["set_id"] == ONE and found["manifest"]["server"] == "server1"
-    assert found["paths"]["seafile_dump"] == os.path.join(layout.sealed(ONE), "databases", "seafile-db.sql.gz")
-    assert [row["state"] for row in found["servers"]["server1"]] == ["partial", "damaged", "sealed"]
-    error = info_failing(layout, set_id=TWO)
-    assert error.code == "set-damaged" and f"sealed sets: {ONE}" in error.message
+    assert found["set"]["set_id"] == TWO and found["manifest"]["server"] == "server1"
+    assert found["paths"]["seafile_dump"] == os.path.join(layout.sealed(TWO), "databases", "seafile-db.sql.gz")
+    assert [row["state"] for row in found["servers"]["server1"]] == ["partial", "sealed", "sealed"]
     error = info_failing(layout, set_id="20201125T030000Z")
     assert error.code == "no-set" and "the set is partial: its run has not ended well" in error.message
     assert info_failing(layout, set_id="no such").code == "no-set"
+
+
+@pytest.mark.parametrize("params", [{"choose": True}, {"set_id": TWO}])
+def test_a_damaged_set_is_never_returned_and_an_older_one_never_taken_in_silence(layout, params):
+    for set_id in (ONE, TWO):
+        sealed(layout, set_id)
+    os.unlink(os.path.join(layout.sealed(TWO), sets.MANIFEST))
+    error = info_failing(layout, **params)
+    assert error.code == "set-damaged" and "the manifest is missing" in error.message and error.details["newest_whole"] == ONE
+    assert inform(layout, set_id=ONE)["set"]["set_id"] == ONE
 
 
 def test_a_changed_set_is_found_by_its_checksums_and_the_newest_whole_one_named(layout):
