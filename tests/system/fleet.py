@@ -222,7 +222,15 @@ class Run:
             print(self.output)
 
     def kill(self) -> None:
-        """End ansible-playbook and its workers by SIGKILL, as a controller that dies does."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        """End ansible-playbook and its workers by SIGKILL, as on a controller that dies. Each worker is a session of its own."""
+        if self.process.poll() is None:
+            for pid in [self.process.pid, *descendants(self.process.pid)]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self.process.wait()
+
+
+def descendants(pid: int) -> list[int]:
+    """The process ids of all children of I(pid), and of theirs; those that have another parent by now do not count."""
+    children = [int(child) for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
+    return children + [other for child in children for other in descendants(child)]

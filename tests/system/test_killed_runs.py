@@ -13,14 +13,15 @@ import pytest
 
 from fleet import BACKUPS, Fleet
 
-# What a run looks like on its host when it is in the stage that the server is named after.
+# What a run looks like on its host when it is in the stage that the server is named after. The brackets keep pgrep from
+# finding the shell that runs it.
 IN_STAGE = {
     "dump": ("server1", "find /opt/dump/.seafleet -name '*seafile.db.sql.gz*' | grep ."),
-    "dumps": ("backup1", f"pgrep -f '/opt/dumps/.seafleet/.* {BACKUPS}/dumps/sets/'"),
-    "files": ("backup1", f"pgrep -f '/opt/files/ {BACKUPS}/files/sets/'"),
-    "objects": ("backup1", f"pgrep -f ' {BACKUPS}/objects/objects/'"),
-    "seal": ("backup1", f"pgrep -f 'sync -f {BACKUPS}/seal'"),
-    "first": ("backup1", f"pgrep -f 'sync -f {BACKUPS}/first'"),
+    "dumps": ("backup1", f"pgrep -f '/opt/dumps/.seafleet/.* {BACKUPS}/dumps/[s]ets/'"),
+    "files": ("backup1", f"pgrep -f '/opt/files/ {BACKUPS}/files/[s]ets/'"),
+    "objects": ("backup1", f"pgrep -f ' {BACKUPS}/objects/[o]bjects/'"),
+    "seal": ("backup1", f"pgrep -f 'sync -f {BACKUPS}/[s]eal'"),
+    "first": ("backup1", f"pgrep -f 'sync -f {BACKUPS}/[f]irst'"),
 }
 KILLED = [name for name in IN_STAGE if name != "first"]
 KIB_A_SECOND = {"dumps": 1, "files": 200, "objects": 200}

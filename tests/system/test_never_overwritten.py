@@ -42,7 +42,7 @@ def plant(fleet: Fleet, store: str) -> None:
         f"echo half > {place}/e0/{'1' * 38}.AbCdEf", f"echo half > {place}/e0/{'2' * 40}.1234",
         f"ln -s /etc/passwd {place}/e1/{NAME}", f"mkfifo {place}/e1/{'d' * 38}", f"mknod {place}/e1/{'e' * 38} c 1 3",
         f"echo shell > {place}/e1/{'f' * 38}", f"chmod 6755 {place}/e1/{'f' * 38}",
-        f"ln -s /etc {STORAGE}/blocks/00000000-0000-4000-8000-000000000000",
+        f"ln -s /etc {place}/e2",
         f"mkfifo {ROOT}/conf/fifo", f"mknod {ROOT}/conf/null c 1 3", f"mknod {ROOT}/conf/disk b 7 0", f"ln -s /etc/shadow {ROOT}/conf/link",
         f"cp /bin/true {ROOT}/conf/suid", f"chmod 6755 {ROOT}/conf/suid",
         f"python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('{ROOT}/conf/socket')\"",
