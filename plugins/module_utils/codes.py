@@ -14,7 +14,7 @@ CODES: dict[str, str] = {
     "account-missing": "create the account on this host, or name another one",
     "account-unknown": "name an account that exists on this machine, or leave the option out",
     "address-invalid": "give the name or address of the host, and the name of the account, without spaces, quotes and leading dash",
-    "application-account-refused": "set that account's password to the one in Seafile's configuration (ALTER USER), or correct the configuration, then run again",
+    "application-account-refused": "set that account's password to the one in Seafile's configuration (ALTER USER), or correct that file, then run again",
     "attributes-damaged": "restore another set; do not edit sets by hand",
     "backup-root": "give backup_root as an absolute path such as /srv/seafile-backup",
     "backup-root-inside": "choose a backup_root outside the Seafile directory, best on another machine",

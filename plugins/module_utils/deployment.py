@@ -20,7 +20,7 @@ import typing as t
 from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_dump_run, seafile_config, sqlite_files
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import OBJECT_KINDS
-from ansible_collections.seafleet.seafile.plugins.module_utils.places import existing_parent, free_bytes, is_inside
+from ansible_collections.seafleet.seafile.plugins.module_utils.places import KEPT, existing_parent, free_bytes, is_inside
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import Configuration
 
 STAGING = ".seafleet"
@@ -67,12 +67,19 @@ def parts(configuration: Configuration, staging: t.Optional[str] = None) -> Part
     root = configuration.root
     data = os.path.relpath(configuration.data_dir, root)
     shallow = ["logs", "pids", os.path.join("seahub-data", "thumbnail"), os.path.join(data, "httptemp"), os.path.join(data, "tmpfiles")]
-    left_out = seafile_config.program_directories(root) + [STAGING]
+    left_out = seafile_config.program_directories(root) + [STAGING] + _safety_copies(root)
     if staging and is_inside(staging, root):
         relative = os.path.relpath(os.path.realpath(staging), os.path.realpath(root))
         if relative not in left_out and relative != ".":
             left_out.append(relative)
     return Parts(os.path.join(data, "storage"), shallow, left_out)
+
+
+def _safety_copies(root: str) -> list[str]:
+    try:
+        return sorted(name for name in os.listdir(root) if name.startswith(KEPT))
+    except OSError:
+        return []
 
 
 def excludes(divided: Parts, found: sqlite_files.Findings) -> list[str]:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 
+KEPT = ".seafleet-before-"
+"""How the name of a restore's safety copy inside a Seafile directory begins, where that directory cannot be renamed."""
+
 
 def existing_parent(path: str) -> str:
     """Return I(path), as an absolute path, or its nearest parent that exists."""

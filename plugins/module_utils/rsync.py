@@ -273,7 +273,8 @@ _DENIED = re.compile(r'^rsync: \[([Ss]ender|[Rr]eceiver|[Gg]enerator)\].* "(.+)"
 _MISSING = re.compile(r'^rsync: \[[Ss]ender\] (?:link_stat|change_dir[^"]*) "(.+)" failed: No such file or directory')
 _RRSYNC = re.compile(r"^\S*rrsync(?: error)?:? ")
 # rrsync of 3.5.0 looks before rsync does, and names every failure a race
-_RRSYNC_PATH = re.compile(r"^\S*rrsync error: (?:post-realpath open failed|unable to pin sender path)[^:]*: (.+) (No such file or directory|Permission denied)$")
+_RRSYNC_PATH = re.compile(
+    r"^\S*rrsync error: (?:post-realpath open failed|unable to pin sender path)[^:]*: (.+) (No such file or directory|Permission denied)$")
 _NO_PROGRAM = re.compile(r"(?:^|[\s:/])(rr?sync): (?:command )?not found")
 
 

@@ -164,7 +164,8 @@ def guard(name, confirm, names, tables):
     if not what or confirm == name:
         return None
     given = f"restore_confirm is {confirm!r}" if confirm else "restore_confirm is not given"
-    return SeafileError("target-not-empty", name, f"{', '.join(what)}, and {given}", f"give -e restore_confirm={name} to replace it; what is there is kept aside")
+    next_step = f"give -e restore_confirm={name} to replace it; what is there is kept aside"
+    return SeafileError("target-not-empty", name, f"{', '.join(what)}, and {given}", next_step)
 
 
 def replaced(root, names, tables):

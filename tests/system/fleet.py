@@ -84,7 +84,7 @@ class Fleet:
         root = shlex.quote(self.root(server))
         self.accounts(machine, user)
         self.group.put(machine, FIXTURES / fixture / "haiwen.tar.gz", "/root/haiwen.tar.gz")
-        self.run(machine, f"mkdir -p {root} && tar -xzf /root/haiwen.tar.gz -C {root} --strip-components=1 && chown -R {user}:{user} {root} && rm /root/haiwen.tar.gz")
+        self.run(machine, f"mkdir -p {root} && tar -xzf /root/haiwen.tar.gz -C {root} --strip-components=1 && chown -R {user}:{user} {root}")
         for name in DATABASES:
             dump = FIXTURES / fixture / f"{name}.sql.gz"
             if dump.exists():
@@ -152,7 +152,8 @@ class Fleet:
     def sets(self, server: str, partial: bool = False) -> list[str]:
         """The ids of the sealed (or partial) sets of I(server), oldest first."""
         pattern = "\\.*.partial" if partial else "[0-9]*"
-        names = self.run(self.backup_host, f"find {shlex.quote(self.store(server))}/sets -mindepth 1 -maxdepth 1 -name '{pattern}' -printf '%f\\n'", check=False)
+        directory = shlex.quote(f"{self.store(server)}/sets")
+        names = self.run(self.backup_host, f"find {directory} -mindepth 1 -maxdepth 1 -name '{pattern}' -printf '%f\\n'", check=False)
         return sorted(name.strip(".").replace(".partial", "") for name in names.split())
 
     def manifest(self, server: str, set_id: str) -> dict[str, t.Any]:
@@ -165,7 +166,8 @@ class Fleet:
 
     def checksums(self, machine: str) -> str:
         """The names, definitions and rows of all databases of MariaDB on I(machine), as one text."""
-        return self.run(machine, "mariadb-dump --all-databases --skip-dump-date --ignore-table=mysql.innodb_table_stats --ignore-table=mysql.innodb_index_stats | sha256sum")
+        statistics = "--ignore-table=mysql.innodb_table_stats --ignore-table=mysql.innodb_index_stats"
+        return self.run(machine, f"mariadb-dump --all-databases --skip-dump-date {statistics} | sha256sum")
 
     def truth(self, server: str, fixture: str = "seafile-11-sqlite") -> str:
         """Read every library of I(server) back and compare with the fixture's manifest; return the reader's last words."""

@@ -66,7 +66,8 @@ def run(shared_hosts: t.Callable[..., t.Any]) -> types.SimpleNamespace:
     fleet.add("inside", machine="server1", root="/opt/inside", seafile_backup_host="inside", seafile_backup_root="/opt/inside/seafile-data/backup")
     for server in ("full", "both"):
         fleet.add(server, machine="server1", root=f"/opt/{server}", seafile_backup_root="/srv/small/backup", **access)
-    fleet.run("server1", "useradd --create-home guest && mkdir -m 700 /home/guest/.ssh && cp /root/.ssh/authorized_keys /home/guest/.ssh/ && chown -R guest /home/guest")
+    fleet.run("server1", "useradd --create-home guest && mkdir -m 700 /home/guest/.ssh && "
+              "cp /root/.ssh/authorized_keys /home/guest/.ssh/ && chown -R guest /home/guest")
     fleet.add("guest", machine="server1", root="/opt/guest", ansible_user="guest", **access)
     fleet.run("server1", "chmod 700 /opt/guest/seafile-data/storage")
     fleet.run("server2", "systemctl stop mariadb && mv /usr/bin/rsync /usr/bin/rsync.away")

@@ -73,7 +73,8 @@ def interrupted(fleet: Fleet) -> types.SimpleNamespace:
     run.wait_until(lambda: fleet.run("server1", objects, check=False))
     run.kill()
     fleet.run("server1", "pkill -9 -x python3; pkill -9 -x rsync", check=False)
-    return types.SimpleNamespace(objects=len(fleet.run("server1", objects).splitlines()), mode=fleet.run("server1", f"stat -c %a {shlex.quote(ODD_ROOT)}").strip())
+    mode = fleet.run("server1", f"stat -c %a {shlex.quote(ODD_ROOT)}").strip()
+    return types.SimpleNamespace(objects=len(fleet.run("server1", objects).splitlines()), mode=mode)
 
 
 @pytest.fixture(scope="module")

@@ -165,7 +165,8 @@ def test_replaced_databases_are_dumped_before_they_are_replaced(fleet, restored)
     assert LATER in fleet.run("server1", f"zcat {place}/seahub-db.sql.gz")
     fleet.run("server1", "mariadb -e 'CREATE DATABASE again' && "
               f"for name in {' '.join(DATABASES)}; do zcat {place}/$name.sql.gz | mariadb again; done")
-    assert fleet.run("server1", "mariadb -N again -e 'SELECT words FROM later; SELECT count(*) > 5 FROM Branch; SELECT count(*) > 0 FROM EmailUser'") == f"{LATER}\n1\n1\n"
+    query = "SELECT words FROM later; SELECT count(*) > 5 FROM Branch; SELECT count(*) > 0 FROM EmailUser"
+    assert fleet.run("server1", f"mariadb -N again -e '{query}'") == f"{LATER}\n1\n1\n"
     assert fleet.group["server1"].run("mariadb seahub-db -e 'SELECT * FROM later'").rc != 0
 
 

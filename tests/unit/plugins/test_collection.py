@@ -94,7 +94,8 @@ def test_every_default_of_a_role_is_in_its_argument_specs_and_back(role):
         # Ansible only checks with argument_specs: a default that stands there alone is never set.
         if "default" in values and name.startswith("seafile_"):
             written = str(values["default"]).lower() if isinstance(values["default"], bool) else str(values["default"])
-            assert re.search(rf"{name} \| default\('?{re.escape(written)}'?\)", internal), f"{role}: argument_specs tells a default of {name} that vars does not know"
+            assert re.search(rf"{name} \| default\('?{re.escape(written)}'?\)", internal), (
+                f"{role}: argument_specs tells a default of {name} that vars does not know")
         elif "default" in values:
             assert name in defaults, f"{role}: argument_specs tells a default of {name} that defaults does not set"
         elif name.startswith(f"{role}_"):

@@ -13,7 +13,8 @@ from ansible_collections.seafleet.seafile.plugins.module_utils import layout
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 
-ODD = ["-rf", ".hidden", "..", "a/b", "a%2Fb", "a b", "a`b", "a'b\"", "\u00fc", "\udcff", "A", "a", "~", "%7E", "%2E", ".", "%2Ehidden", "a\nb", "\u4e2d" * 64, "x" * 300]
+ODD = ["-rf", ".hidden", "..", "a/b", "a%2Fb", "a b", "a`b", "a'b\"",
+       "\u00fc", "\udcff", "A", "a", "~", "%7E", "%2E", ".", "%2Ehidden", "a\nb", "\u4e2d" * 64, "x" * 300]
 
 
 def test_names_never_meet_in_one_file():

@@ -40,7 +40,8 @@ def run(script, tmp_path):
             + (f'cat >> "{tmp_path}/input"\n' if name == "mariadb" else ""))
         (programs / name).chmod(0o755)
     environment = {"PATH": f"{programs}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=tmp_path, env=environment, check=False)
+    pipe = subprocess.PIPE
+    done = subprocess.run(["sh", "-c", script], stdout=pipe, stderr=pipe, stdin=subprocess.DEVNULL, cwd=tmp_path, env=environment, check=False)
     assert (done.returncode, done.stderr) == (0, b""), done.stderr
     return [path.read_text(encoding="utf-8").split("\0")[:-1] for path in told.iterdir()]
 

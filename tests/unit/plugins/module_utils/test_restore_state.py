@@ -9,7 +9,7 @@ import os
 import stat
 
 import pytest
-from ansible_collections.seafleet.seafile.plugins.module_utils import attributes, restore_state, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import attributes, deployment, restore_state, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 
 ONE, TWO = "20261123T030000Z", "20261124T030000Z"
@@ -72,7 +72,10 @@ def test_another_set_begins_anew_and_the_first_safety_copy_is_not_forgotten(root
 
 
 def test_a_kill_before_the_move_never_makes_a_restore_over_what_is_there(root, state, monkeypatch):
-    monkeypatch.setattr(restore_state, "set_aside", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt()))
+    def die(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(restore_state, "set_aside", die)
     with pytest.raises(KeyboardInterrupt):
         clear(root, state)
     monkeypatch.undo()
@@ -103,6 +106,7 @@ def test_a_place_that_cannot_be_renamed_keeps_it_and_its_contents_go_inside(root
     assert result["safety_directory"] == inside and os.listdir(inside) == ["conf"]
     # the safety copy is no content: the next restore asks for no confirmation because of it and leaves it where it is
     assert restore_state.content(root) == []
+    assert deployment._safety_copies(root) == [f".seafleet-before-{MOMENT}"]  # and no part of the next backup
     assert clear(root, state, TWO, "20261125T010000Z") == {"changed": True, "continued": False, "safety_directory": None, "earlier": [inside]}
     assert os.listdir(inside) == ["conf"]
 
@@ -186,3 +190,37 @@ def test_a_changed_or_missing_database_is_told(ended, state, prints):
 def test_a_restored_place_is_cleared_anew_when_asked_again(ended, state):
     result = clear(ended, state, moment="20261126T000000Z")
     assert result["continued"] is False and "settings.py" in os.listdir(result["safety_directory"])
+
+
+def test_programs_come_back_out_of_the_safety_copy_and_stay_in_it(tmp_path):
+    root, first, second = (tmp_path / name for name in ("seafile", "first", "second"))
+    for directory in (root, first, second / "seafile-server-11.0.13" / "bin"):
+        directory.mkdir(parents=True)
+    program = second / "seafile-server-11.0.13" / "bin" / "seaf-server"
+    program.write_text("program")
+    program.chmod(0o755)
+    assert restore_state.bring_programs(str(root), [str(first), str(second)], "seafile-server-11.0.13") == "seafile-server-11.0.13"
+    brought = root / "seafile-server-11.0.13" / "bin" / "seaf-server"
+    assert brought.read_text() == "program" and brought.stat().st_mode & 0o777 == 0o755 and brought.stat().st_ino != program.stat().st_ino
+    assert restore_state.bring_programs(str(root), [str(second)], "seafile-server-11.0.13") is None, "they are there"
+    assert sorted(path.name for path in root.iterdir()) == ["seafile-server-11.0.13"]
+
+
+@pytest.mark.parametrize("name", [None, "", "../conf", "/etc", ".ssh", "seafile-server-12.0.1", "link"])
+def test_nothing_but_a_directory_of_programs_is_brought(tmp_path, name):
+    root, aside = tmp_path / "seafile", tmp_path / "aside"
+    root.mkdir()
+    (aside / ".ssh").mkdir(parents=True)
+    (tmp_path / "conf").mkdir()
+    (aside / "link").symlink_to("/etc")
+    assert restore_state.bring_programs(str(root), [str(aside)], name) is None
+    assert list(root.iterdir()) == []
+
+
+def test_half_a_copy_of_the_programs_is_made_anew(tmp_path):
+    root, aside = tmp_path / "seafile", tmp_path / "aside"
+    (aside / "seafile-server-11.0.13").mkdir(parents=True)
+    (aside / "seafile-server-11.0.13" / "seafile.sh").write_text("program")
+    (root / ".seafile-server-11.0.13.partial" / "old").mkdir(parents=True)
+    assert restore_state.bring_programs(str(root), [str(aside)], "seafile-server-11.0.13") == "seafile-server-11.0.13"
+    assert [path.relative_to(root).as_posix() for path in sorted(root.rglob("*"))] == ["seafile-server-11.0.13", "seafile-server-11.0.13/seafile.sh"]

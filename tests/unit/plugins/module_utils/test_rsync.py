@@ -147,7 +147,8 @@ def test_odd_paths_of_keys_reach_ssh_as_one_option():
 
 @pytest.mark.parametrize("changes, code", [
     ({"host": "-oProxyCommand=touch /tmp/x"}, "address-invalid"), ({"host": "a b"}, "address-invalid"), ({"user": "-l"}, "address-invalid"),
-    ({"user": "a@b"}, "address-invalid"), ({"host_key_alias": "a b"}, "address-invalid"), ({"host": "a\nb"}, "address-invalid"),
+    ({"user": "a@b"}, "address-invalid"), ({"host_key_alias": "a b"}, "address-invalid"),
+    ({"host_key_alias": "a*"}, "address-invalid"), ({"host": "a\nb"}, "address-invalid"),
     ({"private_key": "relative"}, "path-invalid"), ({"known_hosts": '/a"b'}, "path-invalid"),
 ])
 def test_an_address_can_never_become_an_option_or_two_words(changes, code):
@@ -170,7 +171,8 @@ def test_the_other_hosts_shell_expands_nothing(version, path, argument):
 
 
 @pytest.mark.parametrize("text, version", [
-    ("rsync  version 3.2.3  protocol version 31\n", (3, 2, 3)), ("rsync version v3.4.1dev protocol version 32", (3, 4, 1)), ("openrsync: protocol version 29", None),
+    ("rsync  version 3.2.3  protocol version 31\n", (3, 2, 3)), ("rsync version v3.4.1dev protocol version 32", (3, 4, 1)),
+    ("openrsync: protocol version 29", None),
 ])
 def test_the_version_is_read_from_the_first_line(text, version):
     assert rsync.read_version(text) == version

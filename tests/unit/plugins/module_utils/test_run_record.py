@@ -27,7 +27,8 @@ def layout(tmp_path):
 
 
 def record(**changes):
-    return dict({"set_id": ONE, "state": "running", "began": "2026-11-23T02:00:00Z", "renewed": "2026-11-23T02:59:00Z", "controller": PLAY, "stages": {}}, **changes)
+    found = {"set_id": ONE, "state": "running", "began": "2026-11-23T02:00:00Z", "renewed": "2026-11-23T02:59:00Z", "controller": PLAY, "stages": {}}
+    return dict(found, **changes)
 
 
 @pytest.mark.parametrize("found, controller, dead_run, stopped", [
@@ -160,7 +161,9 @@ def test_a_new_attempt_begins_with_no_stage_ended(layout):
 
 
 @pytest.mark.parametrize("text", [
-    "", "{", "[]", "{}", '{"set_id": 5}', '{"set_id": "x", "controller": []}', '{"set_id": "x", "stages": {"dumps": 1}}', '{"set_id": "x", "stages": null}', "\xff"])
+    "", "{", "[]", "{}", '{"set_id": 5}',
+    '{"set_id": "x", "controller": []}', '{"set_id": "x", "stages": {"dumps": 1}}', '{"set_id": "x", "stages": null}', "\xff",
+])
 def test_a_damaged_record_is_none(layout, text):
     os.makedirs(layout.state)
     with open(os.path.join(layout.state, "run.json"), "w", encoding="latin-1") as stream:

@@ -66,7 +66,8 @@ def test_sums_are_what_sha256sum_itself_writes_and_reads(tmp_path):
     names = ODD_NAMES + (["a\rb", "end\r"] if coreutils() >= 9 else [])
     sums = write_odd(tmp_path, names)
     ours = sets.format_sums(sums)
-    theirs = subprocess.run([b"sha256sum", b"--"] + [os.fsencode(name) for name in sorted(names)], cwd=tmp_path / "odd", stdout=subprocess.PIPE, check=True).stdout
+    argv = [b"sha256sum", b"--"] + [os.fsencode(name) for name in sorted(names)]
+    theirs = subprocess.run(argv, cwd=tmp_path / "odd", stdout=subprocess.PIPE, check=True).stdout
     assert ours == theirs
     assert sets.parse_sums(theirs) == sums
     (tmp_path / "SUMS").write_bytes(ours)
@@ -78,7 +79,8 @@ def test_sums_come_back_as_they_were():
     assert sets.parse_sums(sets.format_sums(sums)) == sums
 
 
-@pytest.mark.parametrize("line", [b"nonsense", b"0" * 64 + b" x", b"0" * 64 + b"  ", b"0" * 64 + b"  /etc/passwd", b"0" * 64 + b"  a/../../b", b"G" * 64 + b"  x"])
+@pytest.mark.parametrize("line", [b"nonsense", b"0" * 64 + b" x", b"0" * 64 + b"  ", b"0" * 64 + b"  /etc/passwd", b"0" * 64 + b"  a/../../b",
+                                  b"G" * 64 + b"  x"])
 def test_a_line_of_another_form_or_a_path_that_leaves_the_set_is_refused(line):
     with pytest.raises(SeafileError) as caught:
         sets.parse_sums(line + b"\n")
@@ -97,7 +99,8 @@ def test_a_whole_set_is_whole(layout):
     (lambda path: os.unlink(f"{path}/SHA256SUMS"), "SHA256SUMS is missing"),
     (lambda path: open(f"{path}/SHA256SUMS", "ab").write(b"x\n"), "SHA256SUMS: a line is not of the form '<sha256>  <path>'"),
     (lambda path: (os.unlink(f"{path}/files/a"), os.symlink("b", f"{path}/files/a")), "files/a is missing"),
-    (lambda path: (os.unlink(f"{path}/files/link"), os.symlink("/etc/passwd", f"{path}/files/link")), "the link files/link was changed, added or removed after sealing"),
+    (lambda path: (os.unlink(f"{path}/files/link"), os.symlink("/etc/passwd", f"{path}/files/link")),
+     "the link files/link was changed, added or removed after sealing"),
     (lambda path: os.symlink("/etc", f"{path}/files/planted"), "the link files/planted was changed, added or removed after sealing"),
     (lambda path: os.unlink(f"{path}/files/link"), "the link files/link was changed, added or removed after sealing"),
 ])

@@ -52,7 +52,8 @@ def bring(layout, set_id=ONE, stages=run_record.STAGES):
 
 
 def tree(path):
-    return sorted((os.path.join(folder, name), os.lstat(os.path.join(folder, name)).st_mtime_ns) for folder, names, files in os.walk(path) for name in names + files)
+    paths = sorted(os.path.join(folder, name) for folder, names, files in os.walk(path) for name in names + files)
+    return [(name, os.lstat(name).st_mtime_ns) for name in paths]
 
 
 def sealed(layout, set_id=ONE):
@@ -136,7 +137,8 @@ def test_a_set_is_never_sealed_before_every_stage_has_ended(layout, ended):
 
 
 @pytest.mark.parametrize("databases, code", [
-    (None, "set-damaged"), ([], "dump-missing"), (["x"], "set-damaged"), ([{}], "set-damaged"), ([dict(MANIFEST["databases"][0], sha256="0" * 64)], "dump-missing"),
+    (None, "set-damaged"), ([], "dump-missing"), (["x"], "set-damaged"), ([{}], "set-damaged"),
+    ([dict(MANIFEST["databases"][0], sha256="0" * 64)], "dump-missing"),
     ([dict(MANIFEST["databases"][0], file="other.sql.gz")], "dump-missing"), ([dict(MANIFEST["databases"][0], file="../x")], "set-damaged"),
 ])
 def test_a_set_is_never_sealed_with_other_dumps_than_those_that_arrived(layout, databases, code):
