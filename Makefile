@@ -9,7 +9,8 @@ help:
 	@echo "make backup [INVENTORY=path]     back up the servers of an inventory; without one, a sample on this machine"
 	@echo "make restore [INVENTORY=path] [SET=id] [LIMIT=host] [CONFIRM=host]"
 	@echo "make prepare INVENTORY=path      give the backup host its read-only access to the servers"
-	@echo "make test [STEPS='lint units']   everything, or these steps and what they need:"
+	@echo "make test [STEPS='lint units'] [AGAIN=1]   everything, or these steps and what they need; what has passed on the same"
+	@echo "                                 files is not run again without AGAIN=1:"
 	@python3 tools/test.py --list
 	@echo "make molecule SCENARIO=name [COMMAND=converge]"
 	@echo "make venv                        only the Python tools, in .build/venv"
@@ -17,6 +18,7 @@ help:
 	@echo "make changelog                   write CHANGELOG from its fragments"
 	@echo "make clean                       remove .build, the test hosts and their images"
 
+export AGAIN
 test:
 	@python3 tools/test.py $(STEPS)
 

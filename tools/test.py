@@ -5,11 +5,15 @@
 
 Standard library only: this runs before anything is installed. A step is a command; it begins when those that it needs have
 passed. Its output goes to C(.build/logs/<step>.log), and is printed when it fails. The last line is C(N passed, N failed).
+
+A step that has passed here is not run again as long as no file that it could depend on has changed: it counts as skipped, and
+its line says when it passed. C(AGAIN=1) runs everything; so does CI.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import hashlib
 import os
 import pathlib
 import re
@@ -20,6 +24,7 @@ import typing as t
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".build" / "logs"
+PASSED = ROOT / ".build" / "passed"
 HOSTS = [sys.executable, "tests/hosts/testhosts.py"]
 
 # What is worth a line when a step has passed: the closing lines of the test runners.
@@ -33,6 +38,8 @@ class Step(t.NamedTuple):
     command: list[str]
     needs: tuple[str, ...]
     about: str
+    reads: str = "tree"
+    """What it depends on: C(machine) (always run), C(tree) (every file), C(code) (every file but those for people)."""
 
 
 class Outcome(t.NamedTuple):
@@ -42,19 +49,23 @@ class Outcome(t.NamedTuple):
     code: int | None
     seconds: float
     output: str
+    skipped: bool = False
 
 
 def all_steps() -> list[Step]:
     """Every step, the long ones first."""
     scenarios = sorted(path.parent.name for path in (ROOT / "extensions" / "molecule").glob("*/molecule.yml"))
     return [
-        Step("packages", ["tools/system-packages", "test"], (), "Debian packages, where any is missing"),
-        Step("venv", ["tools/venv", "venv", "test", "python3.13", "python3.12", "python3.11"], ("packages",), "the Python tools, pinned"),
-        Step("image", [*HOSTS, "image", "debian12"], ("packages",), "the image of the test hosts"),
+        Step("packages", ["tools/system-packages", "test"], (), "Debian packages, where any is missing", "machine"),
+        Step("venv", ["tools/venv", "venv", "test", "python3.13", "python3.12", "python3.11"], ("packages",), "the Python tools, pinned", "machine"),
+        Step("image", [*HOSTS, "image", "debian12"], ("packages",), "the image of the test hosts", "machine"),
         Step("sanity", ["tools/steps/sanity"], ("venv",), "ansible-test sanity, all tests"),
-        Step("system", ["tools/steps/system"], ("venv", "image"), "faults and whole ways on fresh hosts"),
-        Step("integration", ["tools/steps/integration"], ("venv", "image"), "ansible-test integration, every module on a host"),
-        *(Step(f"molecule-{name}", ["tools/steps/molecule", name], ("venv", "image"), "scenario on separate hosts") for name in scenarios),
+        Step("system", ["tools/steps/system"], ("venv", "image"), "faults and whole ways on fresh hosts", "code"),
+        Step("integration", ["tools/steps/integration"], ("venv", "image"), "ansible-test integration, every module on a host", "code"),
+        *(
+            Step(f"molecule-{name}", ["tools/steps/molecule", name], ("venv", "image"), "scenario on separate hosts", "code")
+            for name in scenarios
+        ),
         Step("units-3.9", ["tools/steps/units", "3.9"], ("venv",), "ansible-test units, oldest Python of targets"),
         Step("units-3.13", ["tools/steps/units", "3.13"], ("venv",), "ansible-test units, newest Python of targets"),
         Step("units-controller", ["tools/steps/units", "controller"], ("venv",), "ansible-test units, the controller's Python"),
@@ -63,19 +74,60 @@ def all_steps() -> list[Step]:
     ]
 
 
-def run(step: Step) -> Outcome:
-    """Run one step."""
+def fingerprints() -> dict[str, str]:
+    """What C(tree) and C(code) are made of now: a hash over every file that git knows or would add, with its mode."""
+    listing = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
+    hashes = {"tree": hashlib.sha256(), "code": hashlib.sha256()}
+    for name in sorted(set(os.fsdecode(listing.stdout).split("\0")) - {""}):
+        path = ROOT / name
+        if path.is_symlink() or not path.is_file():
+            content = os.fsencode(os.readlink(path)) if path.is_symlink() else b"gone"
+        else:
+            content = bytes([path.stat().st_mode & 0o100 != 0]) + path.read_bytes()
+        line = os.fsencode(name) + b"\0" + hashlib.sha256(content).digest()
+        hashes["tree"].update(line)
+        if not (name.endswith((".md", ".rst")) or name.startswith(("docs/", "changelogs/"))):
+            hashes["code"].update(line)
+    return {reads: value.hexdigest() for reads, value in hashes.items()}
+
+
+def passed_before(step: Step, found: dict[str, str]) -> Outcome | None:
+    """The outcome of a step that passed here on the very same files, or None."""
+    if step.reads == "machine" or os.environ.get("AGAIN") or os.environ.get("CI"):
+        return None
+    note = PASSED / step.name
+    try:
+        if note.read_text(encoding="utf-8") != found[step.reads]:
+            return None
+    except FileNotFoundError:
+        return None
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(note.stat().st_mtime))
+    return Outcome(step, 0, 0.0, f"passed {when}, and nothing it depends on has changed", skipped=True)
+
+
+def run(step: Step, found: dict[str, str]) -> Outcome:
+    """Run one step, unless it has passed on the very same files."""
+    before = passed_before(step, found)
+    if before:
+        return before
     began = time.monotonic()
+    note = PASSED / step.name
+    note.unlink(missing_ok=True)
     log = LOGS / f"{step.name}.log"
     with open(log, "w", encoding="utf-8") as output:
         done = subprocess.run(step.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False)
+    # A file that was edited meanwhile makes the result worth nothing the next time.
+    if done.returncode == 0 and step.reads != "machine" and fingerprints()[step.reads] == found[step.reads]:
+        note.write_text(found[step.reads], encoding="utf-8")
     return Outcome(step, done.returncode, time.monotonic() - began, log.read_text(encoding="utf-8", errors="replace"))
 
 
 def report(outcome: Outcome) -> None:
     """Print how a step ended: its closing lines when it passed, all of its output when it failed."""
     name = outcome.step.name
-    if outcome.code == 0:
+    if outcome.skipped:
+        print(f"[    - ] {name}: {outcome.output}", flush=True)
+    elif outcome.code == 0:
         print(f"[{outcome.seconds:4.0f} s] {name}: passed", flush=True)
         for line in outcome.output.splitlines():
             if CLOSING.search(line):
@@ -91,6 +143,7 @@ def report(outcome: Outcome) -> None:
 def run_all(steps: list[Step]) -> list[Outcome]:
     """Run I(steps), each after those it needs, one more at once than there are cores: much of a test is waiting for a host."""
     free = (os.cpu_count() or 2) + 1
+    found = fingerprints()
     waiting = list(steps)
     chosen = {step.name for step in steps}
     outcomes: dict[str, Outcome] = {}
@@ -106,7 +159,7 @@ def run_all(steps: list[Step]) -> list[Outcome]:
                     report(outcomes[step.name])
                 elif len(running) < free and all(name in outcomes for name in missing):
                     waiting.remove(step)
-                    running[pool.submit(run, step)] = step
+                    running[pool.submit(run, step, found)] = step
             for future in concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED).done:
                 step = running.pop(future)
                 outcomes[step.name] = future.result()
@@ -137,16 +190,18 @@ def main(arguments: list[str]) -> int:
             print(f"  {step.name:28} {step.about}")
         return 0
     steps = with_needs(arguments, all_steps()) if arguments else all_steps()
-    LOGS.mkdir(parents=True, exist_ok=True)
+    for directory in (LOGS, PASSED):
+        directory.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     outcomes = run_all(steps)
     print(f"\n{'step':28} {'seconds':>7}  result", flush=True)
     for outcome in outcomes:
-        result = "passed" if outcome.code == 0 else "not begun" if outcome.code is None else "FAILED"
-        print(f"{outcome.step.name:28} {outcome.seconds:7.0f}  {result}  ({outcome.step.about})")
+        result = "skipped" if outcome.skipped else "passed" if outcome.code == 0 else "not begun" if outcome.code is None else "FAILED"
+        print(f"{outcome.step.name:28} {outcome.seconds:7.0f}  {result}  ({outcome.output if outcome.skipped else outcome.step.about})")
     failed = sum(outcome.code != 0 for outcome in outcomes)
     print(f"{len(outcomes)} steps in {time.monotonic() - began:.0f} s")
-    print(f"{len(outcomes) - failed} passed, {failed} failed", flush=True)
+    skipped = sum(outcome.skipped for outcome in outcomes)
+    print(f"{len(outcomes) - failed - skipped} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""), flush=True)
     return 1 if failed else 0
 
 
