@@ -29,6 +29,18 @@ HURT = {
 REFUSED_NAMES = ["two words", "quo'te", "-dash", "mail@place", "#hash", "a*"]
 PROGRAM = "/opt/running/seafile-server-11.0.13/seafile/bin/seaf-server"
 UNIT = f"[Service]\nExecStart={PROGRAM} 1000000\n"
+# Stand-ins for Seafile's own scripts: who called them, and a process with the server's name from its directory.
+SCRIPTED = "/opt/scripted/seafile-server-latest"
+SEAFILE_SH = f"""#!/bin/sh
+echo "seafile.sh $1 by $(id -un)" >> /tmp/scripts.log
+case $1 in
+  start) setsid {SCRIPTED}/seafile/bin/seaf-server 1000000 > /dev/null 2>&1 < /dev/null & ;;
+  stop) pkill -f '^{SCRIPTED}/seafile/bin/seaf-server' ;;
+esac
+"""
+SEAHUB_SH = """#!/bin/sh
+echo "seahub.sh $1 by $(id -un)" >> /tmp/scripts.log
+"""
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +69,12 @@ def refused(fleet: Fleet) -> types.SimpleNamespace:
     fleet.deploy("running")
     fleet.run("server1", f"mkdir -p $(dirname {PROGRAM}) && cp /bin/sleep {PROGRAM} && chown -R seafile:seafile /opt/running && "
               f"printf '{UNIT}' > /etc/systemd/system/seafile.service && systemctl daemon-reload && systemctl start seafile")
+    fleet.add("scripted", machine="server1", root="/opt/scripted", restore_server=ODD, restore_confirm="scripted", restore_service_scripts=True)
+    fleet.deploy("scripted")
+    for name, text in (("seafile.sh", SEAFILE_SH), ("seahub.sh", SEAHUB_SH)):
+        fleet.run("server1", f"printf %s {shlex.quote(text)} > {SCRIPTED}/{name} && chmod 755 {SCRIPTED}/{name}")
+    fleet.run("server1", f"mkdir -p {SCRIPTED}/seafile/bin && cp /bin/sleep {SCRIPTED}/seafile/bin/seaf-server && chown -R seafile:seafile /opt/scripted && "
+              f"runuser -u seafile -- {SCRIPTED}/seafile.sh start && : > /tmp/scripts.log && chmod 666 /tmp/scripts.log")
     pid = fleet.run("server1", "systemctl show --property=MainPID --value seafile").strip()
     before = fleet.listing("server1", "/opt", "/var/lib/seafleet")
     result = fleet.playbook("restore", *HURT, "unknown", "running")
@@ -79,9 +97,9 @@ def interrupted(fleet: Fleet) -> types.SimpleNamespace:
 
 @pytest.fixture(scope="module")
 def completed(fleet: Fleet, refused: types.SimpleNamespace, interrupted: types.SimpleNamespace) -> types.SimpleNamespace:
-    """The interrupted restore run again, and the refused one onto a running Seafile with the unit that it may stop."""
+    """The interrupted restore run again, and those onto a running Seafile with the unit or the scripts that may stop it."""
     fleet.add("running", machine="server1", root="/opt/running", restore_server=ODD, restore_confirm="running", restore_service_units=["seafile.service"])
-    return types.SimpleNamespace(result=fleet.playbook("restore", ODD, "running"))
+    return types.SimpleNamespace(result=fleet.playbook("restore", ODD, "running", "scripted"))
 
 
 def failure(result: t.Any, server: str) -> str:
@@ -140,6 +158,15 @@ def test_a_running_seafile_is_stopped_and_started_again_by_its_unit(fleet, refus
     assert pid not in ("0", refused.pid)
     assert fleet.run("server1", "systemctl is-active seafile") == "active\n"
     assert fleet.truth("running").startswith("equal to the manifest")
+
+
+def test_a_running_seafile_is_stopped_and_started_again_by_its_own_scripts_as_its_own_account(fleet, completed):
+    assert completed.result.recap["scripted"]["failed"] == 0, completed.result.output
+    calls = fleet.run("server1", "cat /tmp/scripts.log").splitlines()
+    assert calls == [f"{script} {what} by seafile" for script, what in (
+        ("seahub.sh", "stop"), ("seafile.sh", "stop"), ("seafile.sh", "start"), ("seahub.sh", "start"))]
+    assert fleet.run("server1", f"pgrep -u seafile -c -f '^{SCRIPTED}/seafile/bin/seaf-server'") == "1\n"
+    assert fleet.truth("scripted").startswith("equal to the manifest")
 
 
 @pytest.mark.parametrize("playbook", ["prepare", "backup"])
