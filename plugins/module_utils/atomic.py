@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import typing as t
@@ -19,8 +20,9 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def write_atomically(path: str, content: bytes, mode: int = 0o600) -> None:
-    """Write I(content) to I(path): to a partial name beside it first, then renamed over it."""
+@contextlib.contextmanager
+def replacing(path: str, mode: int = 0o600) -> t.Iterator[t.IO[bytes]]:
+    """Give a stream to a partial name beside I(path), which takes the place of I(path) when the body ends well."""
     directory, name = os.path.split(path)
     partial = os.path.join(directory, f".{name}.partial")
     if os.path.lexists(partial):
@@ -28,7 +30,7 @@ def write_atomically(path: str, content: bytes, mode: int = 0o600) -> None:
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.rename(partial, path)
@@ -37,6 +39,12 @@ def write_atomically(path: str, content: bytes, mode: int = 0o600) -> None:
             os.unlink(partial)
         raise
     sync_directory(directory)
+
+
+def write_atomically(path: str, content: bytes, mode: int = 0o600) -> None:
+    """Write I(content) to I(path), whole or not at all."""
+    with replacing(path, mode) as stream:
+        stream.write(content)
 
 
 def write_json(path: str, value: t.Any, mode: int = 0o600) -> None:

@@ -19,7 +19,7 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_directory
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, replacing
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import printable
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import (
     DIRECTORY,
@@ -374,30 +374,15 @@ def write_list(closure: Closure, dest: str) -> None:
 
     Mode 0600, whole or not at all; a missing directory is made with mode 0700.
     """
-    directory, name = os.path.split(os.path.abspath(dest))
+    dest = os.path.abspath(dest)
+    directory = os.path.dirname(dest)
     make_private_directory(directory)
     # Two hosts may be restored from one set at once: the second waits, and writes the same list again.
     lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _write_list(closure, dest, os.path.join(directory, f".{name}.partial"))
-    finally:
-        os.close(lock)
-    sync_directory(directory)
-
-
-def _write_list(closure: Closure, dest: str, partial: str) -> None:
-    if os.path.lexists(partial):
-        os.unlink(partial)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with replacing(dest) as stream:
             for piece in _pieces(closure):
                 stream.write(piece)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.rename(partial, dest)
-    except BaseException:
-        if os.path.lexists(partial):
-            os.unlink(partial)
-        raise
+    finally:
+        os.close(lock)

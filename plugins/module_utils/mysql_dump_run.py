@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import errno
 import fcntl
 import grp
@@ -24,6 +23,7 @@ import zlib
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_schema
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_directory
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import encode_name
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client, Login
@@ -360,7 +360,7 @@ def _attempt(inspection: Inspection, dest: str, level: int, reader: Reader) -> d
             if os.path.lexists(stale):
                 os.unlink(stale)
             files.append(_DumpFile(dest, name, level))
-        began = _now()
+        began = as_text(utc_now())
         splitter = Splitter(names, lambda index, content: files[index].write(content), any(inspection.databases[name].views for name in names))
         try:
             _stream(inspection, splitter)
@@ -370,7 +370,7 @@ def _attempt(inspection: Inspection, dest: str, level: int, reader: Reader) -> d
             raise
         if _signatures(inspection) != _expected(inspection):
             raise _Changed(_changed_error(inspection))
-        ended = _now()
+        ended = as_text(utc_now())
         for index, name in enumerate(names):
             absent = [table for table in inspection.databases[name].tables if structure_key(table) not in splitter.structures[index]]
             if absent:
@@ -532,10 +532,6 @@ def _space_words(dest: str, estimated: int, files: t.Sequence[_DumpFile]) -> str
     if raw and written and estimated:
         words += f"; about {max(int(estimated * written / raw), written)} bytes are needed (tables hold {estimated} bytes before compression)"
     return words
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def result_entry(entry: dict[str, t.Any], roles: dict[str, str]) -> dict[str, t.Any]:

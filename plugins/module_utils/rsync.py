@@ -55,6 +55,17 @@ class Remote:
     """Whether this host's rsync escapes paths for the other host's shell by itself, see :func:`reach`."""
 
 
+REMOTE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "host": {"type": "str"},
+    "user": {"type": "str"},
+    "port": {"type": "int"},
+    "private_key": {"type": "path", "no_log": False},
+    "known_hosts": {"type": "path"},
+    "host_key_alias": {"type": "str", "no_log": False},
+}
+"""The options of every module that reaches another host; :func:`reach` reads them."""
+
+
 @dataclasses.dataclass
 class Pull:
     """One rsync run. I(src) and I(dest) are directories, their contents are pulled."""
@@ -127,7 +138,7 @@ def reach(params: t.Mapping[str, t.Any], version: tuple[int, ...] | None) -> Rem
             raise SeafileError("path-invalid", f"{option} {value}", "ssh cannot take this path", f"give {option} as an absolute path of plain characters")
     return Remote(
         quotes=version is None or version >= _QUOTING_VERSION,
-        **{key: params[key] for key in ("host", "user", "port", "private_key", "known_hosts", "host_key_alias")})
+        **{key: params[key] for key in REMOTE_ARGUMENTS})
 
 
 def require_place(path: str, option: str) -> str:

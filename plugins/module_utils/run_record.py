@@ -20,27 +20,12 @@ import os
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, as_time, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, set_time
 
-TIME = "%Y-%m-%dT%H:%M:%SZ"
 # The order of the manual, and its reason: what the databases point at must be copied after them.
 STAGES = ("dumps", "files", "objects")
-
-
-def utc_now() -> datetime.datetime:
-    """Return this moment, in UTC."""
-    return datetime.datetime.now(datetime.timezone.utc)
-
-
-def as_text(moment: datetime.datetime) -> str:
-    """Return I(moment) as ISO 8601 in UTC, to the second."""
-    return moment.astimezone(datetime.timezone.utc).strftime(TIME)
-
-
-def as_time(text: str) -> datetime.datetime:
-    """Return the moment that :func:`as_text` wrote."""
-    return datetime.datetime.strptime(text, TIME).replace(tzinfo=datetime.timezone.utc)
 
 
 class Run:

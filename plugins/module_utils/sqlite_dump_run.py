@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import collections
-import datetime
 import errno
 import os
 import shutil
@@ -16,6 +15,7 @@ import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import deployment, sqlite_dump_text, sqlite_files
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import sync_directory
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import encode_name
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_dump_run import Reader, partial_path
@@ -108,14 +108,14 @@ def dump(configuration: Configuration, databases: t.Sequence[SqliteFile], dest: 
     entries = []
     try:
         _clear_leftovers(dest, partials.values())
-        began = _now()
+        began = as_text(utc_now())
         with tempfile.TemporaryDirectory(prefix=WORKING_COPY, dir=dest) as work:
             for name in names:
                 entry = {"name": name, "role": role_of(name, configuration), "engine": "sqlite", "file": files[name]}
                 entry.update(_dump_one(os.path.join(configuration.root, name), name, os.path.join(work, "database"), partials[name], level, busy_timeout))
                 give(partials[name], reader, reader.file_mode)
                 entries.append(entry)
-        ended = _now()
+        ended = as_text(utc_now())
         require_free_names(dest, files.values())
         for name in names:
             os.rename(partials[name], os.path.join(dest, files[name]))
@@ -177,7 +177,3 @@ def _no_space(dest: str, estimated: int) -> SeafileError:
     free = status.f_bavail * status.f_frsize
     return SeafileError("no-space", dest, f"the file system is full: {free} bytes are free now, the databases hold {estimated}", free_bytes=free,
                         estimated_bytes=estimated)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -105,10 +105,10 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import existing_parent, free_bytes, is_inside
-from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import utc_now
 
 # Fewer free inodes than this and even the sets' own directories may not fit.
 _LEAST_INODES = 1000
@@ -189,12 +189,7 @@ def main():
             "server": {"type": "str", "required": True},
             "seafile_root": {"type": "path"},
             "src": {"type": "str", "required": True},
-            "host": {"type": "str"},
-            "user": {"type": "str"},
-            "port": {"type": "int"},
-            "private_key": {"type": "path", "no_log": False},
-            "known_hosts": {"type": "path"},
-            "host_key_alias": {"type": "str", "no_log": False},
+            **rsync.REMOTE_ARGUMENTS,
             "needed_bytes": {"type": "int", "default": 0},
         },
         supports_check_mode=True,

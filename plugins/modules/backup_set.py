@@ -132,9 +132,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import restore_guide, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_directory, write_atomically, write_json
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, require_set_id
-from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import STAGES, Run, as_text, begin, joined, refusal, release, utc_now
+from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import STAGES, Run, begin, joined, refusal, release
 
 
 def _result(changed, set_id, state, path, **more):

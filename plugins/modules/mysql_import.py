@@ -175,6 +175,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_import_run
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client
+from ansible_collections.seafleet.seafile.plugins.module_utils.restore_login import LOGIN_ARGUMENTS
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import read_configuration
 
 
@@ -199,11 +200,7 @@ def main() -> None:
             "src": {"type": "path", "required": True},
             "dumps": {"type": "list", "elements": "dict", "required": True},
             "seafile_root": {"type": "path"},
-            "login_user": {"type": "str", "default": "root"},
-            "login_password": {"type": "str", "no_log": True},
-            "login_host": {"type": "str"},
-            "login_port": {"type": "int"},
-            "login_unix_socket": {"type": "path"},
+            **LOGIN_ARGUMENTS,
             "replace": {"type": "bool", "default": False},
             "record": {"type": "path"},
         },

@@ -120,11 +120,11 @@ import shutil
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_schema, restore_state, rsync, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import new_set_id, require_set_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import is_inside
 from ansible_collections.seafleet.seafile.plugins.module_utils.restore_login import LOGIN_ARGUMENTS, login
-from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import utc_now
 
 
 def cleared(module):

@@ -181,9 +181,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, require_set_id
-from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import joined, utc_now
+from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import joined
 
 
 def _destination(params, layout):
@@ -298,12 +299,7 @@ def main():
             "src": {"type": "str", "required": True},
             "dest": {"type": "path"},
             "run": {"type": "dict", "options": run_spec},
-            "host": {"type": "str"},
-            "user": {"type": "str"},
-            "port": {"type": "int"},
-            "private_key": {"type": "path", "no_log": False},
-            "known_hosts": {"type": "path"},
-            "host_key_alias": {"type": "str", "no_log": False},
+            **rsync.REMOTE_ARGUMENTS,
             "excludes": {"type": "list", "elements": "str", "default": []},
             "files_from": {"type": "path"},
             "checksums": {"type": "dict", "default": {}},

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 
 import pytest
-from ansible_collections.seafleet.seafile.plugins.module_utils import run_record
+from ansible_collections.seafleet.seafile.plugins.module_utils import clock, run_record
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 
@@ -179,4 +179,4 @@ def test_the_record_is_private_and_readable(layout):
 
 
 def test_times_come_back_as_they_were():
-    assert run_record.as_time(run_record.as_text(NOW)) == NOW
+    assert clock.as_time(clock.as_text(NOW)) == NOW

@@ -11,7 +11,7 @@ import subprocess
 import types
 
 import pytest
-from ansible_collections.seafleet.seafile.plugins.module_utils import run_record, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import clock, run_record, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, set_time
 from ansible_collections.seafleet.seafile.plugins.modules import backup_set, backup_set_info
@@ -48,7 +48,7 @@ def bring(layout, set_id=ONE, stages=run_record.STAGES):
             stream.write(content)
     with run_record.joined(layout, set_id) as run:
         for stage in stages:
-            run.finish(stage, run_record.utc_now(), {"sha256": {"databases/seafile-db.sql.gz": SHA256}} if stage == "dumps" else {})
+            run.finish(stage, clock.utc_now(), {"sha256": {"databases/seafile-db.sql.gz": SHA256}} if stage == "dumps" else {})
 
 
 def tree(path):
@@ -207,7 +207,7 @@ def test_a_set_id_that_is_no_time_or_out_of_order_is_refused(layout, set_id, che
 def test_without_a_set_id_it_is_the_time_of_now(layout):
     sealed(layout)
     result = act(layout, "partial")
-    assert result["set_id"] > ONE and abs((set_time(result["set_id"]) - run_record.utc_now()).total_seconds()) < 60
+    assert result["set_id"] > ONE and abs((set_time(result["set_id"]) - clock.utc_now()).total_seconds()) < 60
 
 
 def inform(layout, **params):
