@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help test venv lock changelog clean molecule backup restore prepare
+.PHONY: help test venv lock changelog clean molecule backup restore prepare benchmark
 
 help:
 	@echo "make backup [INVENTORY=path]     back up the servers of an inventory; without one, a sample on this machine"
@@ -12,6 +12,8 @@ help:
 	@echo "make test [STEPS='lint units'] [AGAIN=1]   everything, or these steps and what they need; what has passed on the same"
 	@echo "                                 files is not run again without AGAIN=1:"
 	@python3 tools/test.py --list
+	@echo "make benchmark [WHAT=verify] [OBJECTS='100000 1000000'] [CHANGE=0.1] [SEED=1] [ROUNDS=3] [DIR=path] [COLD=1] [KEEP=1] [WRITE=1]"
+	@echo "                                 measure beside what else one would use; docs/benchmarks.md tells of it"
 	@echo "make molecule SCENARIO=name [COMMAND=converge]"
 	@echo "make venv                        only the Python tools, in .build/venv"
 	@echo "make lock                        pin the newest Python packages in requirements/"
@@ -43,3 +45,9 @@ clean:
 export INVENTORY LIMIT SET CONFIRM ARGS
 backup restore prepare:
 	@tools/playbook $@
+
+WHAT ?= verify
+benchmark:
+	@python3 tests/benchmarks/$(WHAT).py $(if $(OBJECTS),--objects $(OBJECTS)) \
+		$(if $(CHANGE),--change $(CHANGE)) $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(DIR),--dir $(DIR)) \
+		$(if $(COLD),--cold) $(if $(KEEP),--keep) $(if $(WRITE),--write)

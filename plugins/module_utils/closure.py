@@ -47,7 +47,8 @@ class Finding(t.NamedTuple):
     """One object that is reachable, must be there, and is not what it should be.
 
     :arg kind: C(commits), C(fs), C(blocks), or C(head) when the database itself points at nothing.
-    :arg damage: C(missing), C(empty), C(unparsable), C(unreadable), C(wrong-hash) or C(mismatch).
+    :arg damage: C(missing), C(empty), C(truncated), C(unparsable), C(unreadable), C(wrong-hash) or C(mismatch); see
+        :class:`object_store.Damage`.
     :arg library: the first library through which it was reached (an origin goes before its sub-libraries).
     :arg path: the file's or directory's path in the library; C("") for commits.
     :arg commit: the commit through which it was reached.
@@ -88,7 +89,7 @@ class Closure:
 
     def __init__(self) -> None:
         self.libraries: list[dict[str, t.Any]] = []
-        self.findings: list[Finding] = []
+        self.findings: t.Any = []
         self.files = {"blocks": 0, "commits": 0, "fs": 0}
         self.bytes = {"blocks": 0, "commits": 0, "fs": 0}
         self._objects: dict[tuple[str, str], _Objects] = {}
@@ -121,14 +122,36 @@ def walk(store: ObjectStore, pointers: Pointers, now: int, check_hashes: bool = 
     """
     store.require()
     closure = Closure()
-    for text in pointers.strange:
-        closure.findings.append(Finding("head", "", "", "", "", "", "unparsable", printable(text), ""))
+    closure.findings.extend(strange_findings(pointers))
+    for store_id, libraries in families_of(pointers).items():
+        _Family(store, closure, store_id, libraries, now, check_hashes).walk()
+    return closure
+
+
+def strange_findings(pointers: Pointers) -> list[Finding]:
+    """A finding for every row that cannot be a pointer."""
+    return [Finding("head", "", "", "", "", "", "unparsable", printable(text), "") for text in pointers.strange]
+
+
+def families_of(pointers: Pointers) -> dict[str, list[Library]]:
+    """The libraries by the store of fs objects and blocks that they share, origins before their sub-libraries."""
     families: dict[str, list[Library]] = {}
     for library in pointers.libraries:
         families.setdefault(library.store, []).append(library)
-    for store_id, libraries in families.items():
-        _Family(store, closure, store_id, libraries, now, check_hashes).walk()
-    return closure
+    return families
+
+
+def locate(store: ObjectStore, store_id: str, libraries: list[Library], now: int, known: t.Mapping[tuple[str, str, bytes], Damage], findings: t.Any) -> None:
+    """Walk one family once more, without looking at blocks, to tell libraries and paths of the damages I(known).
+
+    :arg known: what another walk found, by (kind, store id, id).
+    :arg findings: a list, or anything else with C(append()), which gets the findings.
+    """
+    closure = Closure()
+    closure.findings = findings
+    family = _Family(store, closure, store_id, libraries, now, check_hashes=False)
+    family.known = known
+    family.walk()
 
 
 class _Tree(t.NamedTuple):
@@ -150,6 +173,7 @@ class _Family:
         self.libraries = libraries
         self.now = now
         self.check_hashes = check_hashes
+        self.known: t.Mapping[tuple[str, str, bytes], Damage] | None = None
         self.names = {library.id: library.name for library in libraries}
         self.trees: tuple[list[_Tree], list[_Tree], list[_Tree]] = ([], [], [])
         self.roots: tuple[set[bytes], set[bytes], set[bytes]] = (set(), set(), set())
@@ -197,6 +221,8 @@ class _Family:
                 self._report("commits", commits.store, commit_id, library, "", found, commit_id)
             return None
         self.closure.add("commits", size)
+        if self.known is not None:
+            damage = damage or self.known.get(("commits", commits.store, commit_id))
         if damage:
             self._report("commits", commits.store, commit_id, library, "", damage, commit_id)
         return commit
@@ -299,6 +325,9 @@ class _Family:
             self._damaged("fs", self.seen_fs, tree, object_id, chain, found, rule == OPTIONAL)
             return None
         self.closure.add("fs", size)
+        if self.known is not None:
+            known = self.known.get(("fs", self.store_id, object_id))
+            damage = known if known and known.kind != "mismatch" else damage  # which place it does not fit into is seen below
         if damage:
             self._report("fs", self.store_id, object_id, tree.library, _path(chain), damage, tree.commit)
         if result.type != kind:
@@ -309,6 +338,13 @@ class _Family:
 
     def _look_at_blocks(self, tree: _Tree, file: FsObject, chain: _Chain, rule: int) -> None:
         seen = self.seen_blocks.seen
+        if self.known is not None:
+            for block in file.blocks:
+                damage = self.known.get(("blocks", self.store_id, block))
+                if damage and block not in seen:
+                    seen.add(block)
+                    self._damaged("blocks", self.seen_blocks, tree, block, chain, damage, rule != WHOLE)
+            return
         look = self.blocks.check_block if self.check_hashes else self.blocks.size
         for block in file.blocks:
             if block in seen or block == ZERO_ID:

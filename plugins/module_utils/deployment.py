@@ -15,6 +15,7 @@ import os
 import pwd
 import re
 import shutil
+import time
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_dump_run, seafile_config, sqlite_files
@@ -31,6 +32,10 @@ SPACE_FACTOR = 1.5
 
 PROGRAMS = ("seaf-server", "seafserv-gc", "ccnet-server", "seafile-controller", "fileserver", "seaf-fsck", "gunicorn", "seafevents", "seafdav")
 _GARBAGE_COLLECTORS = ("seafserv-gc",)
+
+GC_POLL = 2.0
+"""Seconds between two looks at a garbage collection that is waited for."""
+
 _STORE_ID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 _PLACES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
@@ -155,6 +160,26 @@ def running(roots: t.Iterable[str], proc: str = "/proc") -> list[dict[str, t.Any
     return sorted(found, key=lambda process: process["pid"])
 
 
+def garbage_collectors(processes: t.Iterable[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Return those of I(processes), as :func:`running` gives them, that collect garbage."""
+    return [process for process in processes if process["program"] in _GARBAGE_COLLECTORS]
+
+
+def in_words(processes: t.Iterable[dict[str, t.Any]]) -> str:
+    """Return I(processes) for a message: C(seafserv-gc (pid 1207))."""
+    return ", ".join(f"{process['program']} (pid {process['pid']})" for process in processes)
+
+
+def wait_for_garbage_collection(roots: t.Sequence[str], seconds: float) -> float:
+    """Wait until no garbage collection works with the directories I(roots), for at most I(seconds). Return the seconds waited."""
+    began = time.monotonic()
+    while True:
+        waited = time.monotonic() - began
+        if waited >= seconds or not garbage_collectors(running(roots)):
+            return waited
+        time.sleep(min(GC_POLL, seconds - waited))
+
+
 def tools() -> dict[str, t.Optional[str]]:
     """Return name -> path (None: not there) of the programs that a backup or restore may want on a server."""
     places = os.pathsep.join([os.environ.get("PATH", "")] + list(_PLACES))
@@ -183,12 +208,14 @@ def tool_versions(paths: t.Mapping[str, t.Optional[str]]) -> dict[str, str]:
 class Look:
     """Everything that C(server_info) tells about the deployment at I(root), with the problems in a backup's way."""
 
-    def __init__(self, root: str, staging: t.Optional[str] = None, min_free: t.Optional[int] = None, dump_tools: bool = True, connect: bool = True) -> None:
+    def __init__(self, root: str, staging: t.Optional[str] = None, min_free: t.Optional[int] = None, dump_tools: bool = True, connect: bool = True,
+                 gc_waited: float = 0) -> None:
         self.root = require_plain_path(root, "seafile_root")
         self.staging = require_plain_path(staging, "staging") if staging else os.path.join(self.root, STAGING)
         self._min_free = min_free
         self._dump_tools = dump_tools
         self._connect = connect
+        self._gc_waited = round(gc_waited)
         self.problems: list[dict[str, str]] = []
         self.notes: list[str] = []
         self.found = sqlite_files.Findings([], [], [])
@@ -205,7 +232,7 @@ class Look:
             "root": self.root, "root_real": os.path.realpath(self.root), "layout": None, "version": None, "programs": None, "engine": None, "data_dir": None,
             "storage": None, "storage_real": None, "storage_path": None, "inside_root": None, "owner": owner_of(self.root), "databases": [],
             "sqlite_files": [], "libraries": None, "history_days": None, "object_stores": {}, "excludes": [], "shallow": [], "left_out": [],
-            "identity": {"ccnet_id": None, "service_url": None}, "configuration_files": [], "running": [],
+            "identity": {"ccnet_id": None, "service_url": None}, "configuration_files": [], "running": [], "gc_waited": self._gc_waited,
             "tools": self.tools, "tool_versions": tool_versions(self.tools),
         }
         try:
@@ -231,9 +258,10 @@ class Look:
         self._check_sqlite(configuration)
         self._check_mysql(configuration)
         processes = running([self.root, configuration.data_dir])
-        for process in processes:
-            if process["program"] in _GARBAGE_COLLECTORS:
-                self._problem(SeafileError("gc-running", self.root, f"{process['program']} is running (pid {process['pid']})"))
+        collectors = garbage_collectors(processes)
+        if collectors:
+            cause = f"a garbage collection is running: {in_words(collectors)}"
+            self._problem(SeafileError("gc-running", self.root, cause + (f", and had not ended after {self._gc_waited} s" if self._gc_waited else "")))
         owner = owner_of(storage_real) or owner_of(configuration.data_dir) or owner_of(self.root)
         return {
             "layout": configuration.layout, "version": configuration.version, "programs": configuration.programs, "engine": configuration.engine,
@@ -337,6 +365,18 @@ class Look:
         elif not os.access(parent, os.W_OK | os.X_OK):
             self._problem(SeafileError("no-rights", self.staging, f"this account may not write in {parent}"))
         return {"staging": free}
+
+
+def look(gc_wait: int, root: str, *options: t.Any) -> dict[str, t.Any]:
+    """Look at the deployment as :class:`Look` does with I(options), and let a garbage collection end for at most I(gc_wait) seconds.
+
+    It is waited for only when nothing else is in the way. Everything is looked at anew after that.
+    """
+    values = Look(root, *options).result()
+    if gc_wait <= 0 or {problem["code"] for problem in values["problems"]} != {"gc-running"}:
+        return values
+    waited = wait_for_garbage_collection([values["root"], values["data_dir"]], gc_wait)
+    return Look(root, *options, gc_waited=waited).result()
 
 
 def missing_databases(configuration: Configuration, found: sqlite_files.Findings) -> list[SeafileError]:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where everything lies on the backup host. The only file that knows a path of the backup.
 
-C(<backup_root>/<server>/objects/{commits,fs,blocks}/<store id>/<2>/<38>), C(sets/<set id>/...), C(state/),
-C(RESTORE.md); see the guide C(docs/sets.md).
+C(<backup_root>/<server>/objects/{commits,fs,blocks}/<store id>/<2>/<38>), C(sets/<set id>/...),
+C(sets/<set id>.verification.{json,txt}), C(quarantine/), C(state/), C(RESTORE.md); see the guide C(docs/sets.md).
 """
 
 from __future__ import annotations
@@ -83,6 +83,16 @@ class ServerLayout:
         self.sets = os.path.join(self.root, "sets")
         self.state = os.path.join(self.root, "state")
         self.guide = os.path.join(self.root, "RESTORE.md")
+        self.quarantine = os.path.join(self.root, "quarantine")
+        """Files that were damaged in objects/ and replaced by good ones; kept for a person to look at."""
+        self.proved = os.path.join(self.state, "proved")
+        """The index of the objects whose content was read and found right."""
+        self.proved_lock = os.path.join(self.state, "verify.lock")
+        """Held by the one verification that writes the index and heals."""
+        self.heal = os.path.join(self.state, "heal")
+        """Where fetched objects lie until they are proved good."""
+        self.source = os.path.join(self.state, "source.json")
+        """Where the objects were last pulled from; no secret stands in it."""
 
     def sealed(self, set_id: str) -> str:
         """The directory of the sealed set I(set_id)."""
@@ -91,6 +101,14 @@ class ServerLayout:
     def partial(self, set_id: str) -> str:
         """The directory of the set I(set_id) while it is being written."""
         return os.path.join(self.sets, f".{set_id}.partial")
+
+    def verification(self, set_id: str) -> str:
+        """The record of the newest verification of the sealed set I(set_id) after its backup run."""
+        return os.path.join(self.sets, f"{set_id}.verification.json")
+
+    def verification_page(self, set_id: str) -> str:
+        """The same for people."""
+        return os.path.join(self.sets, f"{set_id}.verification.txt")
 
     def object_list(self, set_id: str) -> str:
         """The list of the objects that the set I(set_id) can reach, made for a restore; alone in its directory."""

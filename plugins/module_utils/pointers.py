@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import LIBRARY_ID, ZERO_ID, parse_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import KeyFile
 from ansible_collections.seafleet.seafile.plugins.module_utils.sql_dump import Row, Value, read_tables
@@ -74,6 +75,65 @@ def read_pointers(dump: str, keep_days: int | None = None) -> Pointers:
     return make_pointers(read_tables(dump, TABLES, REQUIRED_TABLES), keep_days)
 
 
+class Place(t.NamedTuple):
+    """Where a sub-library hangs in its origin: the commit of the origin that it was last merged with, and its folder there."""
+
+    base: str
+    path: str
+
+
+def places_of(rows: t.Mapping[str, t.Any]) -> dict[str, Place]:
+    """Return the places that a module was given: C(base_commit) and C(path) by library id.
+
+    :raises SeafileError: C(commit-id-invalid).
+    """
+    places = {}
+    for library_id, row in rows.items():
+        base, path = (row.get("base_commit"), row.get("path")) if isinstance(row, dict) else (None, None)
+        require_commit_id(base)
+        if not isinstance(path, str):
+            raise SeafileError("commit-id-invalid", f"sub-library {library_id}", "needs base_commit and path", "give both")
+        places[library_id] = Place(t.cast(str, base), path)
+    return places
+
+
+def with_heads(pointers: Pointers, heads: t.Mapping[str, str], places: t.Mapping[str, Place] | None = None) -> Pointers:
+    """Return I(pointers) where the libraries I(heads) (library id to commit id) point at these commits and at no others.
+
+    :arg places: for sub-libraries what their row in VirtualRepo says in place of the dump's. Beside an older head a newer base would
+        make the server's next merge take changes back.
+    :raises SeafileError: C(library-unknown) for a library that the pointers do not have, or a place for one that is no sub-library;
+        C(commit-id-invalid).
+    """
+    places = places or {}
+    known = {library.id: library for library in pointers.libraries}
+    for library_id in sorted(set(heads) | set(places)):
+        if library_id not in known:
+            raise SeafileError("library-unknown", f"library {library_id}", "the dump has no such library")
+        if library_id in places and not known[library_id].origin:
+            raise SeafileError("library-unknown", f"library {library_id}", "it is no sub-library")
+    result = []
+    for library in pointers.libraries:
+        if library.id in heads:
+            library = dataclasses.replace(library, heads=[require_commit_id(heads[library.id])])
+        if library.id in places:
+            place = places[library.id]
+            library = dataclasses.replace(library, base=require_commit_id(place.base), path=place.path)
+        result.append(library)
+    return Pointers(result, pointers.strange)
+
+
+def require_commit_id(text: t.Any) -> bytes:
+    """Return the 20 bytes of the commit id I(text).
+
+    :raises SeafileError: C(commit-id-invalid).
+    """
+    try:
+        return parse_id(text)
+    except ValueError:
+        raise SeafileError("commit-id-invalid", f"commit {text!r}", "is not the id of a commit") from None
+
+
 def read_keep_days(path: str) -> int | None:
     """Return C([history] keep_days) of the seafile.conf at I(path), or None when it is not set."""
     with open(path, "rb") as stream:
@@ -135,7 +195,7 @@ def _text(value: Value) -> str:
 def _integer(value: Value, default: int) -> int:
     try:
         return default if value is None else int(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # text, or the infinity that SQLite's REAL may hold
         return default
 
 

@@ -24,6 +24,11 @@ more: it copies only the objects that the chosen set can reach, keeps what was t
   `attributes.json` (owner and mode of every file), `manifest.json`, `SHA256SUMS`. The id is the UTC time of the dump.
 - `objects/` holds the contents of all libraries, shared by all sets. Objects are never changed, only added.
 - A directory `sets/.<set id>.partial` is a run that did not end. Do not restore it.
+- Is a set proven? `sets/<set id>.verification.txt` says in words what its newest verification found: VERIFIED (every object that
+  its databases point at is here and intact) or DAMAGED, with the libraries and files. A set without this file, and without
+  `"verification"` in its `manifest.json`, was never verified. {state}
+- Do not choose a damaged set: take the newest one that is verified. Is there none, or do you need just that set, then know
+  before you start that the files which its page names will not open.
 
 ## Commands
 
@@ -109,6 +114,17 @@ def _tokens(engine: str, databases: t.Sequence[t.Mapping[str, t.Any]]) -> str:
     return f"printf '%s\\n' '{statement}' | mariadb --database={shlex.quote(name)}"
 
 
+_STATES = {
+    "verified": "When this page was written, the set {set_id} was verified.",
+    "damaged": "When this page was written, the set {set_id} was DAMAGED: do not restore it, set SET below to an older one that is verified.",
+}
+
+
+def _state(manifest: t.Mapping[str, t.Any]) -> str:
+    words = _STATES.get(str(_mapping(manifest.get("verification")).get("state")), "When this page was written, the set {set_id} was not verified.")
+    return words.format(set_id=manifest["set_id"])
+
+
 def _mapping(value: t.Any) -> t.Mapping[str, t.Any]:
     return value if isinstance(value, dict) else {}
 
@@ -129,7 +145,7 @@ def render(manifest: t.Mapping[str, t.Any], layout: ServerLayout) -> str:
     directories = [os.path.join(os.path.dirname(storage), name) for name in ("httptemp", "tmpfiles")] + ["logs", "pids"]
     programs = seafile.get("programs")
     return _HEAD.format(
-        server=manifest["server"], client=client, root=shlex.quote(layout.root), set_id=manifest["set_id"],
+        server=manifest["server"], state=_state(manifest), client=client, root=shlex.quote(layout.root), set_id=manifest["set_id"],
         target=shlex.quote(seafile.get("root") or "/opt/seafile"),
         owner=shlex.quote(f"{owner.get('user', 'seafile')}:{owner.get('group', 'seafile')}"),
         storage=shlex.quote(storage), databases="\n".join(lines),

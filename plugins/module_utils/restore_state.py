@@ -94,17 +94,28 @@ def _aside(root: str, moment: str) -> str:
     return os.path.join(real, KEPT + moment) if os.path.ismount(real) else f"{real}.before-{moment}"
 
 
-def clear(root: str, state_dir: str, set_id: str, moment: str, act: bool) -> dict[str, t.Any]:
+def is_of(record: t.Mapping[str, t.Any], set_id: str, root: str, older: t.Mapping[str, t.Any]) -> bool:
+    """Whether I(record) is that of a restore of this very state: the set, into this directory, with these libraries from older sets.
+
+    With other libraries from older sets other objects belong to it, and newer ones beside an older head make clients delete files.
+    """
+    return (record.get("set_id"), record.get("root"), record.get("older") or {}) == (set_id, root, dict(older))
+
+
+def clear(root: str, state_dir: str, set_id: str, moment: str, act: bool, older: t.Mapping[str, t.Any] | None = None) -> dict[str, t.Any]:
     """Make I(root) ready to receive the set I(set_id): empty, private, noted as being restored.
 
-    A restore of the same set that was interrupted is continued: what it has brought stays. One that was interrupted while
+    A restore of the same state that was interrupted is continued: what it has brought stays. One that was interrupted while
     it moved things aside has brought nothing: clearing begins anew, and where the first things went is remembered.
+
+    :arg older: which libraries come from older sets: library id to head.
 
     :returns: C(changed), C(continued), C(safety_directory) (path or None), C(earlier) (safety copies of restores that have
         not ended).
     """
     record = read(state_dir)
-    if record.get("state") == "running" and record.get("set_id") == set_id and record.get("root") == root:
+    older = dict(older or {})
+    if record.get("state") == "running" and is_of(record, set_id, root, older):
         return {"changed": False, "continued": True, "safety_directory": record.get("safety_directory"), "earlier": record.get("earlier", [])}
     names = content(root)
     earlier: list[str] = []
@@ -114,7 +125,8 @@ def clear(root: str, state_dir: str, set_id: str, moment: str, act: bool) -> dic
     planned = _aside(root, moment) if names else None
     if not act:
         return {"changed": True, "continued": False, "safety_directory": planned, "earlier": earlier}
-    record = {"state": "clearing", "set_id": set_id, "root": root, "began": moment, "safety_directory": planned, "earlier": earlier}
+    record = {"state": "clearing", "set_id": set_id, "root": root, "began": moment, "safety_directory": planned, "earlier": earlier,
+              "older": older}
     write(state_dir, dict(record, safety_directory_inside=os.path.join(os.path.realpath(root), KEPT + moment)))
     aside = set_aside(root, moment)
     real = os.path.realpath(root)

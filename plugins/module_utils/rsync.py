@@ -80,6 +80,10 @@ class Pull:
     bandwidth_limit: int = 0
     timeout: int = 300
     dry_run: bool = False
+    only_there: bool = False
+    """Of I(files_from) only what the source has: no entry's absence is a failure, and no directory is gone through."""
+    most_bytes: int = 0
+    """Files above this size are not fetched; 0 for no limit."""
 
 
 @dataclasses.dataclass
@@ -201,7 +205,7 @@ def pull_argv(rsync: str, pull: Pull) -> list[str]:
     is seen), hard-linked to I(link_dest) where equal. objects: add-only (an existing object is never touched, an empty
     one never stored), no links, devices or foreign names, hard links kept.
     """
-    argv = [rsync, "--recursive", "--times", "--no-human-readable", f"--timeout={pull.timeout}", "--stats",
+    argv = [rsync, "--dirs" if pull.only_there else "--recursive", "--times", "--no-human-readable", f"--timeout={pull.timeout}", "--stats",
             "--out-format=%i %n", "--no-devices", "--no-specials", "--no-owner", "--no-group"]
     if pull.content == "dumps":
         argv += ["--perms", "--chmod=D0700,F0600", "--no-links", "--checksum", "--omit-dir-times"]
@@ -216,8 +220,12 @@ def pull_argv(rsync: str, pull: Pull) -> list[str]:
     argv += [f"--exclude={pattern}" for pattern in pull.excludes]
     if pull.files_from:
         argv += ["--from0", f"--files-from={pull.files_from}"]
+        if pull.only_there:
+            argv += ["--ignore-missing-args"]
     elif pull.content == "objects":
         argv += OBJECT_FILTERS
+    if pull.most_bytes:
+        argv += [f"--max-size={pull.most_bytes}"]
     if pull.bandwidth_limit:
         argv += [f"--bwlimit={pull.bandwidth_limit}"]
     if pull.dry_run:

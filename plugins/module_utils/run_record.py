@@ -26,6 +26,9 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.layout import Ser
 
 # The order of the manual, and its reason: what the databases point at must be copied after them.
 STAGES = ("dumps", "files", "objects")
+# A set may be sealed without it; then it is sealed and not verified.
+VERIFY = "verify"
+_ORDER = STAGES + (VERIFY,)
 
 
 class Run:
@@ -60,13 +63,15 @@ class Run:
 
     def require_before(self, name: str) -> None:
         """Refuse the stage I(name) while an earlier one has not ended: databases first, then data, always."""
-        for earlier in STAGES[: STAGES.index(name)]:
+        deed = "the set may not be verified" if name == VERIFY else f"{name} may not be pulled"
+        for earlier in _ORDER[: _ORDER.index(name)]:
             if not self.stage(earlier).get("ended"):
-                raise SeafileError("order", self.record["set_id"], f"{name} may not be pulled before {earlier} have arrived")
+                raise SeafileError("order", self.record["set_id"], f"{deed} before {earlier} have arrived")
 
     def finish(self, name: str, began: datetime.datetime, result: dict[str, t.Any]) -> None:
         """Record that the stage I(name) has ended with I(result)."""
         stages = self.record.setdefault("stages", {})
+        stages.pop(VERIFY, None)  # what was proved before this stage says nothing of what it brought
         stages[name] = dict(result, began=as_text(began), ended=as_text(utc_now()))
         self.write()
 

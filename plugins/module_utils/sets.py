@@ -13,6 +13,7 @@ import re
 import stat
 import typing as t
 
+from ansible_collections.seafleet.seafile.plugins.module_utils import verification_record
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, new_set_id, set_time
 
@@ -220,7 +221,11 @@ def directory_bytes(directory: str) -> int:
 
 
 def describe(layout: ServerLayout, set_id: str, sealed: bool) -> dict[str, t.Any]:
-    """Return the catalogue's row of one set: id, state, times, sizes, reasons. Never raises for a damaged set."""
+    """Return the catalogue's row of one set: id, state, times, sizes, reasons, verification. Never raises for a damaged set.
+
+    A sealed set is V(verified) or V(damaged) by its newest record of a verification, and V(sealed) without one. The row's
+    C(verification) is that record without its lists of objects, or None.
+    """
     if not sealed:
         directory = layout.partial(set_id)
         row: dict[str, t.Any] = {"set_id": set_id, "state": "partial", "path": directory, "reasons": []}
@@ -231,7 +236,7 @@ def describe(layout: ServerLayout, set_id: str, sealed: bool) -> dict[str, t.Any
             pass
         return row
     directory = layout.sealed(set_id)
-    row = {"set_id": set_id, "state": "sealed", "path": directory, "reasons": []}
+    row = {"set_id": set_id, "state": "sealed", "path": directory, "reasons": [], "verification": None}
     try:
         manifest = read_manifest(directory)
     except SeafileError as error:
@@ -242,6 +247,13 @@ def describe(layout: ServerLayout, set_id: str, sealed: bool) -> dict[str, t.Any
     seafile = manifest.get("seafile")
     row["version"] = seafile.get("version") if isinstance(seafile, dict) else None
     row["databases"] = [dump["name"] for dump in manifest["databases"]]
+    record, problem = verification_record.newest(layout, set_id, manifest)
+    if problem:
+        row["reasons"] = [problem]
+    if record:
+        row.update(state=record["state"], verification=verification_record.summary(record))
+        if record["state"] == verification_record.DAMAGED:
+            row["reasons"] = list(record["reasons"])
     return row
 
 

@@ -350,7 +350,7 @@ class _Dump:
             arguments.append(self.value(depth + 1))
         self.expect(b")")
         if word == b"REPLACE" and len(arguments) == 3:
-            return _as_text(arguments[0]).replace(_as_text(arguments[1]), _as_text(arguments[2]))
+            return _replace(*(_as_text(argument) for argument in arguments))
         if word == b"CHAR" and all(isinstance(code, int) and 0 <= code < 0x110000 for code in arguments):
             return "".join(chr(t.cast(int, code)) for code in arguments)
         if word == b"UNISTR" and len(arguments) == 1:
@@ -494,6 +494,14 @@ def _as_text(value: Value) -> str:
     return "" if value is None else str(value)
 
 
+def _replace(text: str, old: str, new: str) -> str:
+    """As SQLite's replace(). One call in another multiplies: a few lines could ask for more memory than there is."""
+    times = text.count(old) if old else 0
+    if len(text) + times * (len(new) - len(old)) > MAX_TOKEN_BYTES:
+        raise _Strange(f"a value is longer than {MAX_TOKEN_BYTES} bytes")
+    return text.replace(old, new) if old else text
+
+
 def _as_number(value: Value) -> int | float:
     if isinstance(value, decimal.Decimal):
         return float(value)
@@ -515,12 +523,14 @@ def _number(text: bytes) -> Value:
 
 def _open(path: str) -> t.BinaryIO:
     try:
-        stream = open(path, "rb")  # pylint: disable=consider-using-with
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        # Without blocking: the opening of a named pipe that nobody writes to would never end.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise SeafileError("dump-missing", path, "there is no such dump file", _NAME_IT) from error
-    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        stream.close()
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise SeafileError("dump-missing", path, "is not a regular file", _NAME_IT)
+    stream = os.fdopen(descriptor, "rb")
     magic = stream.read(2)
     stream.seek(0)
     return t.cast(t.BinaryIO, gzip.GzipFile(fileobj=stream, mode="rb")) if magic == b"\x1f\x8b" else stream

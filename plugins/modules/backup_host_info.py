@@ -93,6 +93,12 @@ newest_sealed:
   returned: success
   type: str
   sample: 20261122T030000Z
+newest_verified:
+  description: The set id of the newest set that was proved to be restorable, or null.
+  returned: success
+  type: str
+  sample: 20261122T030000Z
+  version_added: "0.2.0"
 rsync_version:
   description: The version of rsync on this host, or null.
   returned: success
@@ -177,9 +183,12 @@ def inform(module):
     except SeafileError as error:
         problems.append(error)
     sealed = sets.sealed_ids(layout)
+    # from the newest on, so that a year of sets is not read when last night's is whole
+    verified = (set_id for set_id in reversed(sealed) if sets.describe(layout, set_id, True)["state"] == "verified")
     return {
         "changed": False, "problems": [problem.as_problem() for problem in problems], "rsync_version": version,
-        "free_bytes": free_bytes(layout.sets), "newest_sealed": sealed[-1] if sealed else None}
+        "free_bytes": free_bytes(layout.sets), "newest_sealed": sealed[-1] if sealed else None,
+        "newest_verified": next(verified, None)}
 
 
 def main():

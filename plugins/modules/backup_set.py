@@ -13,6 +13,8 @@ author: The seafleet.seafile contributors (@seafleet)
 description:
   - A set is what one backup run produces. It is V(partial) while it is written and is sealed last, by an atomic rename,
     with a manifest and checksums of every file. A set that is not sealed is never offered for a restore.
+  - Where the run verified its set with M(seafleet.seafile.set_verify), the record of it goes into the manifest, so that the set
+    is V(verified) or V(damaged) from its sealing on. A set that was not verified is sealed as well.
   - Beginning a set takes the server's lock, sealing or failing frees it. The lock of a dead run is taken over.
   - Runs on the backup host. Never removes a set or an object.
 extends_documentation_fragment: [seafleet.seafile.attributes]
@@ -98,10 +100,17 @@ set_id:
   sample: 20261123T030000Z
 set_state:
   description: The state of the set after this task; V(sealed) at O(state=partial) says that it was sealed before, V(absent)
-    at O(state=failed) that there is no such set.
+    at O(state=failed) that there is no such set. Whether a sealed set is verified or damaged stands in RV(verification).
   returned: success
   type: str
   sample: partial
+verification:
+  description: What the newest verification of the set says, C(state) (V(verified) or V(damaged)), C(level), C(ended), C(findings_total),
+    C(damaged_libraries) and C(reasons); null for a set that was never verified.
+  returned: when the set is sealed, before or by this task
+  type: dict
+  version_added: "0.2.0"
+  sample: {state: verified, level: new, ended: "2026-11-23T03:04:05Z", findings_total: 0, damaged_libraries: [], reasons: []}
 path:
   description: The directory of the set.
   returned: success
@@ -130,16 +139,21 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import restore_guide, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import restore_guide, sets, verification_record
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_directory, write_atomically, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, require_set_id
-from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import STAGES, Run, begin, joined, refusal, release
+from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import STAGES, VERIFY, Run, begin, joined, refusal, release
 
 
 def _result(changed, set_id, state, path, **more):
     return dict(changed=changed, set_id=set_id, set_state=state, path=path, **more)
+
+
+def _verification(layout, set_id):
+    """Return what the newest verification of a sealed set says, or None."""
+    return sets.describe(layout, set_id, True)["verification"]
 
 
 def _choose_id(layout, wanted):
@@ -157,7 +171,8 @@ def begin_set(module, layout):
     """Take the lock and make the directory of the set."""
     params = module.params
     if params["set_id"] in sets.sealed_ids(layout):
-        return _result(False, params["set_id"], "sealed", layout.sealed(params["set_id"]), taken_over=None)
+        return _result(
+            False, params["set_id"], "sealed", layout.sealed(params["set_id"]), taken_over=None, verification=_verification(layout, params["set_id"]))
     before = Run(layout).read()
     if module.check_mode:
         problem = refusal(layout, before, params["controller"], utc_now(), params["lock_lease"], params["dead_run"])
@@ -199,10 +214,11 @@ def seal_set(module, layout):
     require_set_id(set_id)
     sealed = layout.sealed(set_id)
     if set_id in sets.sealed_ids(layout):
-        return _result(False, set_id, "sealed", sealed, bytes=sets.read_manifest(sealed).get("bytes"))
+        return _result(
+            False, set_id, "sealed", sealed, bytes=sets.read_manifest(sealed).get("bytes"), verification=_verification(layout, set_id))
     partial = layout.partial(set_id)
     if module.check_mode:
-        return _result(True, set_id, "sealed", sealed, bytes=0)
+        return _result(True, set_id, "sealed", sealed, bytes=0, verification=None)
     with joined(layout, set_id) as run:
         for stage in STAGES:
             if not run.stage(stage).get("ended"):
@@ -213,7 +229,15 @@ def seal_set(module, layout):
         manifest.update(
             format=sets.MANIFEST_FORMAT, server=params["server"], set_id=set_id, state="sealed", began=run.record["began"],
             sealed=as_text(utc_now()),
-            stages={name: {key: value for key, value in run.stage(name).items() if key != "sha256"} for name in STAGES})
+            stages={
+                name: {key: value for key, value in run.stage(name).items() if key not in ("sha256", "record")}
+                for name in STAGES + (VERIFY,) if run.stage(name)})
+        record = run.stage(VERIFY).get("record")
+        if record is not None and not verification_record.is_record(record):
+            raise SeafileError("set-damaged", run.path, "the record of this run's verification is of another form", "run the backup again")
+        manifest.pop("verification", None)  # only what this run found out itself
+        if record:
+            manifest["verification"] = record
         failure = os.path.join(partial, sets.FAILURE)
         if os.path.lexists(failure):
             os.unlink(failure)
@@ -237,7 +261,10 @@ def seal_set(module, layout):
         # sealed is sealed: a guide that cannot be written must not keep the lock
         release(run)
         write_atomically(layout.guide, guide)
-    return _result(True, set_id, "sealed", sealed, bytes=manifest["bytes"])
+        if record:
+            verification_record.write_page(layout, params["server"], set_id, record)
+    return _result(
+        True, set_id, "sealed", sealed, bytes=manifest["bytes"], verification=verification_record.summary(record) if record else None)
 
 
 def fail_set(module, layout):

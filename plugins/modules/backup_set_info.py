@@ -12,8 +12,9 @@ version_added: "0.1.0"
 author: The seafleet.seafile contributors (@seafleet)
 description:
   - Lists every set of a server with its state, newest first.
-  - Chooses a set as a restore does, the one of O(set_id) or the newest sealed one, and returns its manifest. A damaged one
-    fails and names the newest whole one; an older set is never taken in silence.
+  - Chooses a set on request, the one of O(set_id) or the newest verified one, and returns its manifest. It goes by what is
+    recorded of the sets; M(seafleet.seafile.set_choice), which a restore uses, proves them now.
+  - An older set is never taken in silence, each newer one that was passed over is returned with its reasons.
   - Runs on the backup host and changes nothing.
 extends_documentation_fragment: [seafleet.seafile.attributes]
 attributes:
@@ -33,15 +34,17 @@ options:
     description: The server's name, which is its directory's name. Without it the sets of all servers are listed and none is chosen.
     type: str
   set_id:
-    description: The set to choose. An unknown or partial one fails.
+    description: The set to choose. An unknown or partial one fails, and one whose manifest cannot be read. One that a verification
+      found damaged is returned as such.
     type: str
   choose:
-    description: Choose a set; without O(set_id) the newest one whose run has ended. Fails when there is none, and when that one is
-      damaged; an older set is named then and never taken in silence. Giving O(set_id) chooses as well.
+    description: Choose a set; without O(set_id) the newest verified one, else the newest that was sealed and never verified. Fails
+      when there is none, and when all are damaged. Giving O(set_id) chooses as well.
     type: bool
     default: false
   checksums:
-    description: Read every file of the chosen set again and compare it with the set's C(SHA256SUMS). A difference fails.
+    description: Read every file of the chosen set again and compare it with the set's C(SHA256SUMS). A difference fails and names
+      the newest whole set.
     type: bool
     default: false
 """
@@ -67,17 +70,24 @@ servers:
   type: dict
   contains:
     SERVER:
-      description: A list of sets with C(set_id), C(state) (V(partial), V(sealed) or V(damaged)), C(path), C(reasons) and,
-        from the manifest, C(began), C(sealed), C(engine), C(version), C(databases), C(libraries), C(bytes).
+      description:
+        - A list of sets with C(set_id), C(state), C(path), C(reasons) and, from the manifest, C(began), C(sealed), C(server), C(engine),
+          C(version), C(databases), C(libraries), C(bytes).
+        - The state is V(partial) while a run writes the set or when it was given up; V(sealed) for a set that is complete and was never
+          verified; V(verified) or V(damaged) as the newest verification found, which may be later than the backup; V(damaged) also when
+          the manifest cannot be read. C(reasons) say why it is partial or damaged.
+        - C(verification) tells of that newest verification C(state), C(level), C(ended), C(findings_total), C(damaged_libraries) and
+          C(reasons); null without one. What is damaged on the server itself is named there too and does not make a set damaged.
       type: list
       elements: dict
       returned: success
   sample:
     files.example.org:
       - set_id: 20261123T030000Z
-        state: sealed
+        state: verified
         path: /srv/seafile-backup/files.example.org/sets/20261123T030000Z
         reasons: []
+        verification: {state: verified, level: new, ended: "2026-11-23T03:04:05Z", findings_total: 0, damaged_libraries: [], reasons: []}
 set:
   description: The chosen set, one row of RV(servers).
   returned: when a set was chosen
@@ -93,6 +103,17 @@ paths:
       C(object_list) (where a list of the set's objects goes).
   returned: when a set was chosen
   type: dict
+passed_over:
+  description: Every set newer than the chosen one, with C(set_id), C(state) and C(reasons); empty with O(set_id).
+  returned: when a set was chosen
+  type: list
+  elements: dict
+  version_added: "0.2.0"
+  sample: []
+newest_whole:
+  description: The newest other set whose files are as they were sealed; null when there is none.
+  returned: with the code V(set-damaged)
+  type: str
 code:
   description: Stable code of the failure.
   returned: failure
@@ -104,7 +125,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import set_choice, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 
@@ -118,47 +139,24 @@ def _servers(backup_root):
     return [name for name in names if not name.startswith(".") and name.isprintable() and os.path.isdir(os.path.join(backup_root, name, "sets"))]
 
 
-def choose(rows, set_id, what):
-    """Return the row of I(set_id), or of the newest set whose run has ended. It may be a damaged one: an older set is never taken in silence.
+def pick(rows, set_id, what):
+    """Return the row of I(set_id), or the one that a restore tries first: the newest verified set, else the newest sealed one.
 
-    :raises SeafileError: C(no-set), naming what there is.
+    :raises SeafileError: C(no-set), naming what there is; C(set-damaged) when all are damaged, or when the manifest of I(set_id) cannot be read.
     """
-    ended = [row for row in rows if row["state"] != "partial"]
-    have = f"sealed sets: {', '.join(row['set_id'] for row in ended[:5] if row['state'] == 'sealed') or 'none'}"
-    if set_id is None:
-        if not ended:
-            raise SeafileError("no-set", what, "there is no sealed set", "make a backup first")
-        return ended[0]
-    for row in rows:
-        if row["set_id"] == set_id:
-            if row["state"] != "partial":
-                return row
-            reasons = "; ".join(row["reasons"]) or "its run has not ended well"
-            raise SeafileError("no-set", set_id, f"the set is partial: {reasons} ({have})")
-    raise SeafileError("no-set", set_id, f"there is no such set ({have})")
-
-
-def parts(layout, row, manifest):
-    """Return where the parts of a sealed set lie.
-
-    :raises SeafileError: C(set-damaged) when the manifest names no dump of Seafile's own database.
-    """
-    databases = os.path.join(row["path"], "databases")
-    files = os.path.join(row["path"], "files")
-    dumps = [dump["file"] for dump in manifest["databases"] if dump.get("role") == "seafile"]
-    if len(dumps) != 1:
-        raise SeafileError("set-damaged", row["path"], f"the manifest names {len(dumps)} dumps of the database that points at the libraries")
-    # 5 and newer keep it in conf, 4.4 and older beside the data
-    places = (os.path.join(files, "conf", "seafile.conf"), os.path.join(files, "seafile-data", "seafile.conf"))
-    return {
-        "root": layout.root, "set": row["path"], "databases": databases, "files": files, "objects": layout.objects,
-        "seafile_dump": os.path.join(databases, dumps[0]), "seafile_conf": next((place for place in places if os.path.isfile(place)), None),
-        "object_list": layout.object_list(row["set_id"])}
+    row = set_choice.named(rows, set_id) if set_id is not None else None
+    ended = set_choice.require_ended(rows, what) if row is None else [row]
+    best = row or next(iter(set_choice.order(ended)), None)
+    # a row without the manifest's values is that of a set whose manifest cannot be read
+    if best is None or "began" not in best:
+        worst = best or ended[0]
+        raise SeafileError("set-damaged", worst["path"], "; ".join(worst["reasons"][:5]))
+    return best
 
 
 def _whole_before(layout, rows, damaged):
-    for row in rows:
-        if row["set_id"] != damaged and row["state"] == "sealed" and not sets.check_sums(layout.sealed(row["set_id"])):
+    for row in set_choice.order(rows):
+        if row["set_id"] != damaged and not sets.check_sums(layout.sealed(row["set_id"])):
             return row["set_id"]
     return None
 
@@ -172,15 +170,20 @@ def inform(module):
     if not (params["choose"] or params["set_id"]):
         return result
     layout, rows = layouts[params["server"]], result["servers"][params["server"]]
-    row = choose(rows, params["set_id"], layout.root)
-    if params["checksums"] or row["state"] == "damaged":
-        wrong = row["reasons"] or sets.check_sums(row["path"])
+    try:
+        row = pick(rows, params["set_id"], layout.root)
+        wrong = sets.check_sums(row["path"]) if params["checksums"] else []
         if wrong:
-            whole = _whole_before(layout, rows, row["set_id"])
-            next_step = f"restore the set {whole}, the newest whole one" if whole else "there is no other whole set; ask for a restore by hand"
-            raise SeafileError("set-damaged", row["path"], "; ".join(wrong[:5]), next_step, wrong=wrong[:100], newest_whole=whole)
+            raise SeafileError("set-damaged", row["path"], "; ".join(wrong[:5]), wrong=wrong[:100])
+    except SeafileError as error:
+        if error.code != "set-damaged":
+            raise
+        whole = _whole_before(layout, rows, os.path.basename(error.what))
+        next_step = f"restore the set {whole}, the newest whole one" if whole else "there is no other whole set; ask for a restore by hand"
+        raise SeafileError(error.code, error.what, error.cause, next_step, **dict({"wrong": [error.cause]}, **error.details, newest_whole=whole)) from None
     manifest = sets.read_manifest(row["path"])
-    return dict(result, set=row, manifest=manifest, paths=parts(layout, row, manifest))
+    over = [] if params["set_id"] else set_choice.passed_over(rows, row, {})
+    return dict(result, set=row, manifest=manifest, paths=set_choice.parts(layout, row, manifest), passed_over=over)
 
 
 def main():

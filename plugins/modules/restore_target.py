@@ -44,6 +44,12 @@ options:
     description: The set that is restored.
     type: str
     required: true
+  heads:
+    description: The libraries that come from an older set, with their heads, as M(seafleet.seafile.set_choice) returns them. The same set
+      with other heads is another restore. An interrupted one is then not continued but moved aside.
+    type: dict
+    default: {}
+    version_added: "0.2.0"
   storage:
     description: Path of the object store relative to O(seafile_root).
     type: str
@@ -136,7 +142,7 @@ def cleared(module):
     require_set_id(params["set_id"])
     if is_inside(params["state_dir"], root):
         raise SeafileError("path-invalid", params["state_dir"], "it lies inside the directory that is moved aside", "choose another state_dir")
-    result = restore_state.clear(root, params["state_dir"], params["set_id"], new_set_id(utc_now()), not module.check_mode)
+    result = restore_state.clear(root, params["state_dir"], params["set_id"], new_set_id(utc_now()), not module.check_mode, params["heads"])
     result["programs"] = None
     if not module.check_mode:
         copies = [result["safety_directory"], *reversed(result["earlier"])]
@@ -150,7 +156,7 @@ def restored(module):
     params = module.params
     state_dir = params["state_dir"]
     record = restore_state.read(state_dir)
-    if (record.get("set_id"), record.get("root")) != (params["set_id"], params["seafile_root"]) or record.get("state") == "clearing":
+    if not restore_state.is_of(record, params["set_id"], params["seafile_root"], params["heads"]) or record.get("state") == "clearing":
         raise SeafileError("restore-not-begun", state_dir, f"no restore of the set {params['set_id']} into {params['seafile_root']} has begun here")
     if record.get("state") == "restored":
         return {"changed": False, "safety_directory": record.get("safety_directory")}
@@ -181,6 +187,7 @@ def main():
             seafile_root={"type": "path", "required": True},
             state_dir={"type": "path", "required": True},
             set_id={"type": "str", "required": True},
+            heads={"type": "dict", "default": {}},
             programs={"type": "str"},
             storage={"type": "str", "default": "seafile-data/storage"},
             dumps={"type": "list", "elements": "dict", "default": []},

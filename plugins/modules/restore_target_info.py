@@ -36,6 +36,12 @@ options:
     description: The set that shall be restored.
     type: str
     required: true
+  heads:
+    description: The libraries that will come from an older set, with their heads, as M(seafleet.seafile.set_choice) returns them. The same
+      set with other heads is another restore.
+    type: dict
+    default: {}
+    version_added: "0.2.0"
   dumps:
     description: The set's C(databases), as in its manifest.
     type: list
@@ -213,7 +219,7 @@ def inform(module):
         except SeafileError as error:
             problems.append(error)
     record = restore_state.read(params["state_dir"])
-    same = record.get("set_id") == params["set_id"] and record.get("root") == root
+    same = restore_state.is_of(record, params["set_id"], root, params["heads"])
     interrupted = same and record.get("state") == "running"
     wrong = restore_state.differences(record, params["state_dir"], prints) if same and record.get("state") == "restored" else []
     restored = same and record.get("state") == "restored" and not wrong and not problems
@@ -243,6 +249,7 @@ def main():
             seafile_root={"type": "path", "required": True},
             state_dir={"type": "path", "required": True},
             set_id={"type": "str", "required": True},
+            heads={"type": "dict", "default": {}},
             dumps={"type": "list", "elements": "dict", "required": True},
             name={"type": "str", "required": True},
             confirm={"type": "str", "default": ""},

@@ -49,6 +49,8 @@ options:
     description:
       - Makes the pull a stage of a backup run. O(dest) then follows from the layout of a backup, the run must hold the
         server's lock, dumps must have arrived before files and files before objects.
+      - After objects it notes in the backup's C(state/source.json) where they came from, for M(seafleet.seafile.set_verify), which
+        asks that place for objects that are damaged here. No secret is noted.
     type: dict
     suboptions:
       backup_root:
@@ -161,9 +163,10 @@ vanished:
   type: list
   elements: str
   sample: []
-warnings_of_source:
-  description: What a person should know about the source, one sentence each.
+notes:
+  description: What a person should know about the source, one sentence each. Up to 0.1.0 this was C(warnings_of_source).
   returned: success
+  version_added: "0.2.0"
   type: list
   elements: str
   sample: []
@@ -180,8 +183,8 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sets
-from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory
-from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, require_set_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import joined
@@ -280,10 +283,12 @@ def pull(module):
             run.finish(content, began, {
                 "listed": report.listed, "transferred": report.transferred, "bytes_transferred": report.bytes_transferred,
                 "bytes_listed": report.bytes_listed, "sha256": params["checksums"], "warnings": _sentences(report)})
+            if content == "objects":
+                write_json(layout.source, dict({key: params[key] for key in rsync.REMOTE_ARGUMENTS}, src=params["src"], time=as_text(utc_now())))
     result = {
         "changed": created or report.itemized > 0, "dest": dest, "listed": report.listed, "transferred": report.transferred,
         "bytes_transferred": report.bytes_transferred, "bytes_listed": report.bytes_listed, "empty_objects": report.empty_objects[:100],
-        "vanished": report.vanished[:100], "warnings_of_source": _sentences(report)}
+        "vanished": report.vanished[:100], "notes": _sentences(report)}
     if module._diff:
         result["diff"] = {"prepared": "".join(f"{line}\n" for line in report.changes)}
     return result

@@ -15,7 +15,8 @@ description:
   - Knows the layouts of Seafile 2 to 4.4, 5 to 11, and 12 and newer with C(conf/.env). The volume of a Docker deployment is recognised.
   - Whatever is in the way of a backup comes in RV(problems), all at once, each with a stable code.
     The module fails only for an option that makes no sense, never for the state of the server.
-  - Never returns a password. Never walks the object store, so it takes well under a second whatever the size of the server.
+  - Never returns a password. Never walks the object store, so it takes well under a second whatever the size of the server,
+    unless O(gc_wait) makes it wait.
   - Run it as root or as the account that runs Seafile.
 options:
   seafile_root:
@@ -43,10 +44,19 @@ options:
       - Whether to try the connection to MariaDB or MySQL with Seafile's own account, and to ask for missing databases and privileges.
     type: bool
     default: true
+  gc_wait:
+    description:
+      - Seconds to wait for a garbage collection (C(seafserv-gc)) that works with this directory.
+      - It is waited for only when nothing else is in the way, and looked for every two seconds.
+        When it is still there after this time, there is the problem V(gc-running). V(0) does not wait.
+      - In check mode nothing is waited for.
+    type: int
+    default: 0
+    version_added: "0.2.0"
 attributes:
   check_mode:
     support: full
-    details: Reads only, so it does the same in check mode.
+    details: Reads only, so it does the same in check mode, except that it never waits for a garbage collection.
   diff_mode:
     support: none
     details: Changes nothing.
@@ -70,6 +80,12 @@ EXAMPLES = r"""
   ansible.builtin.assert:
     that: server.problems | length == 0
     fail_msg: "{{ server.problems | map(attribute='message') | join(' // ') }}"
+
+- name: Let a garbage collection end, for half an hour at most
+  seafleet.seafile.server_info:
+    seafile_root: /opt/seafile
+    gc_wait: 1800
+  register: server
 
 - name: Look at a server whose database is known to be down
   seafleet.seafile.server_info:
@@ -214,6 +230,12 @@ running:
   elements: dict
   sample:
     - {pid: 1207, program: seaf-server}
+gc_waited:
+  description: Seconds for which a garbage collection was waited for, see O(gc_wait).
+  returned: success
+  type: int
+  sample: 0
+  version_added: "0.2.0"
 tools:
   description: Path of each program that a backup or restore may want, null where it is missing.
   returned: success
@@ -272,14 +294,15 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils.deployment import Look
+from ansible_collections.seafleet.seafile.plugins.module_utils import deployment
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
 
 
 def look(module: AnsibleModule) -> dict[str, t.Any]:
     """Look at the deployment and return the result."""
     params = module.params
-    result = Look(params["seafile_root"], params["staging"], params["min_free"], params["dump_tools"], params["connect"]).result()
+    gc_wait = 0 if module.check_mode else params["gc_wait"]
+    result = deployment.look(gc_wait, params["seafile_root"], params["staging"], params["min_free"], params["dump_tools"], params["connect"])
     for note in result["notes"]:
         module.warn(note)
     return dict(result, changed=False)
@@ -294,6 +317,7 @@ def main() -> None:
             "min_free": {"type": "int"},
             "dump_tools": {"type": "bool", "default": True},
             "connect": {"type": "bool", "default": True},
+            "gc_wait": {"type": "int", "default": 0},
         },
         supports_check_mode=True,
     )

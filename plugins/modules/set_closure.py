@@ -69,8 +69,29 @@ options:
     type: list
     elements: str
     default: []
+  known_damage:
+    description:
+      - Objects, as C(KIND/STORE/ID), whose damage does not fail, such as V(blocks/b0d6c8d0-d232-4563-9899-d92e9741eb8b/a84dcfb04072112e2942544c65c89fcb16262d4d).
+        M(seafleet.seafile.set_choice) returns those that are missing or damaged on the server itself.
+    type: list
+    elements: str
+    default: []
+    version_added: "0.2.0"
+  heads:
+    description:
+      - Commits to walk from in place of the dump's heads, by library id. For the check of a restore in which
+        M(seafleet.seafile.library_heads) takes libraries back to an older state. An unknown library fails.
+    type: dict
+    default: {}
+    version_added: "0.2.0"
+  sub_libraries:
+    description:
+      - For sub-libraries, by library id, the C(base_commit) and C(path) in place of those in the dump.
+    type: dict
+    default: {}
+    version_added: "0.2.0"
   fail_on_findings:
-    description: Fail when there are findings that O(accept_damage) does not cover. With V(false) they are only returned.
+    description: Fail when there are findings that neither O(accept_damage) nor O(known_damage) covers. With V(false) they are only returned.
     type: bool
     default: true
 """
@@ -189,7 +210,8 @@ findings:
       type: str
       returned: always
     damage:
-      description: V(missing), V(empty), V(unparsable), V(unreadable), V(wrong-hash) or V(mismatch).
+      description: V(missing), V(empty), V(truncated) (its content ends too early), V(unparsable), V(unreadable), V(wrong-hash) or V(mismatch)
+        (its own fields name another object, or it is not of the kind that its entry says).
       type: str
       returned: always
     cause:
@@ -204,6 +226,11 @@ findings:
       description: Whether O(accept_damage) covers it.
       type: bool
       returned: always
+    known:
+      description: Whether O(known_damage) covers it.
+      type: bool
+      returned: always
+      version_added: "0.2.0"
   sample:
     - kind: blocks
       store: b0d6c8d0-d232-4563-9899-d92e9741eb8b
@@ -215,6 +242,7 @@ findings:
       cause: there is no such file
       commit: 7b544f01bf806b96db42edb8908a6bc3a36b5486
       accepted: false
+      known: false
 findings_total:
   description: Number of all findings.
   returned: always
@@ -228,7 +256,7 @@ list:
 code:
   description: >-
     Stable code of the failure: V(set-incomplete), V(dump-damaged), V(dump-missing), V(dump-wrong-database),
-    V(storage-missing), V(library-id-invalid), V(time-invalid) or V(os-error).
+    V(storage-missing), V(library-id-invalid), V(library-unknown), V(commit-id-invalid), V(time-invalid) or V(os-error).
   returned: failure
   type: str
   sample: set-incomplete
@@ -239,12 +267,9 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import closure, pointers
-from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, printable, run_module
-from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import LIBRARY_ID, ObjectStore
-
-FINDINGS_RETURNED = 100
-FINDINGS_NAMED = 5
+from ansible_collections.seafleet.seafile.plugins.module_utils import closure, pointers, set_choice
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
+from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
 
 
 def parse_time(text):
@@ -258,45 +283,24 @@ def parse_time(text):
         raise SeafileError("time-invalid", f"began {text!r}", "is not a time like 2026-11-23T03:00:00Z") from None
 
 
-def check_accepted(ids):
-    """Return the library ids as a set.
-
-    :raises SeafileError: C(library-id-invalid).
-    """
-    for library_id in ids:
-        if not LIBRARY_ID.match(library_id):
-            raise SeafileError("library-id-invalid", f"accept_damage {library_id!r}", "is not a library id (36 characters, lower case)")
-    return set(ids)
-
-
-def incomplete(dump, found, accepted, details):
-    """The failure that names how much, where, and the first objects."""
-    open_findings = [finding for finding in found if finding.library not in accepted]
-    libraries = sorted({printable(finding.library_name or finding.library) for finding in open_findings})
-    named = ", ".join(libraries[:FINDINGS_NAMED]) + (", ..." if len(libraries) > FINDINGS_NAMED else "")
-    first = "; ".join(finding.sentence for finding in open_findings[:FINDINGS_NAMED])
-    ids = sorted({finding.library for finding in open_findings if finding.library})
-    return SeafileError(
-        "set-incomplete", dump,
-        f"{len(open_findings)} objects of {len(libraries)} libraries ({named}) are missing or damaged, first: {first}",
-        "take an older set; or, to go on without them, name the libraries in accept_damage: " + " ".join(ids[:FINDINGS_NAMED]),
-        **details)
-
-
 def set_closure(module):
     """The module's action."""
     params = module.params
-    accepted = check_accepted(params["accept_damage"])
+    accepted = set_choice.require_library_ids(params["accept_damage"], "accept_damage")
+    known = set_choice.Known(frozenset(params["known_damage"]))
     now = parse_time(params["began"]) if params["began"] else int(time.time())
     keep_days = pointers.read_keep_days(params["seafile_conf"]) if params["seafile_conf"] else None
-    walked = closure.walk(ObjectStore(params["storage"]), pointers.read_pointers(params["dump"], keep_days), now, params["verify_hashes"])
+    found = pointers.with_heads(
+        pointers.read_pointers(params["dump"], keep_days), params["heads"], pointers.places_of(params["sub_libraries"]))
+    walked = closure.walk(ObjectStore(params["storage"]), found, now, params["verify_hashes"])
     details = dict(
         objects=walked.totals(),
-        findings=[dict(finding._asdict(), accepted=finding.library in accepted) for finding in walked.findings[:FINDINGS_RETURNED]],
+        findings=set_choice.as_result(walked.findings, lambda finding: finding.library in accepted, known.covers),
         findings_total=len(walked.findings),
     )
-    if params["fail_on_findings"] and any(finding.library not in accepted for finding in walked.findings):
-        raise incomplete(params["dump"], walked.findings, accepted, details)
+    left = [finding for finding in walked.findings if finding.library not in accepted and not known.covers(finding)]
+    if params["fail_on_findings"] and left:
+        raise set_choice.incomplete(params["dump"], left, details, "take an older set")
     result = dict(details, changed=False, libraries=walked.libraries)
     if params["dest"]:
         result["list"] = params["dest"]
@@ -316,6 +320,9 @@ def main():
             dest=dict(type="path"),
             verify_hashes=dict(type="bool", default=False),
             accept_damage=dict(type="list", elements="str", default=[]),
+            known_damage=dict(type="list", elements="str", default=[]),
+            heads=dict(type="dict", default={}),
+            sub_libraries=dict(type="dict", default={}),
             fail_on_findings=dict(type="bool", default=True),
         ),
         supports_check_mode=True,

@@ -153,7 +153,7 @@ class Fleet:
         """The ids of the sealed (or partial) sets of I(server), oldest first."""
         pattern = "\\.*.partial" if partial else "[0-9]*"
         directory = shlex.quote(f"{self.store(server)}/sets")
-        names = self.run(self.backup_host, f"find {directory} -mindepth 1 -maxdepth 1 -name '{pattern}' -printf '%f\\n'", check=False)
+        names = self.run(self.backup_host, f"find {directory} -mindepth 1 -maxdepth 1 -type d -name '{pattern}' -printf '%f\\n'", check=False)
         return sorted(name.strip(".").replace(".partial", "") for name in names.split())
 
     def manifest(self, server: str, set_id: str) -> dict[str, t.Any]:

@@ -69,8 +69,20 @@ class Unpacked:
 
 def damaged_copy(haiwen, directory, damage):
     """Return a copy of the deployment (hard links) with one entry of damage.json applied."""
+    copy = copied(haiwen, directory)
+    apply_damage(copy, damage)
+    return copy
+
+
+def copied(haiwen, directory):
+    """Return a copy of the deployment (hard links)."""
     copy = pathlib.Path(directory, "haiwen")
     shutil.copytree(haiwen, copy, copy_function=os.link)
+    return copy
+
+
+def apply_damage(copy, damage):
+    """Apply one entry of damage.json to a copy of the deployment."""
     for name in damage["paths"]:
         path = copy.parent / name
         if damage["name"] == "stray_files":
@@ -85,4 +97,3 @@ def damaged_copy(haiwen, directory, damage):
             path.write_bytes(content[:200])
         else:
             assert damage["name"].startswith("missing_")
-    return copy

@@ -68,7 +68,7 @@ def test_a_damage_that_a_real_store_may_have_is_found_by_name(unpacked, tmp_path
         return
     kind, store, prefix, rest = damage["paths"][0].split("/")[-4:]
     finding = next(finding for finding in result.findings if finding.id == prefix + rest)
-    words = {"bitflip": "wrong-hash", "missing": "missing", "truncated": "unparsable"}
+    words = {"bitflip": "wrong-hash", "missing": "missing", "truncated": "truncated"}
     assert (finding.kind, finding.store, finding.damage) == (kind, store, words[damage["name"].split("_")[0]])
     truth = {library["id"]: library for library in real_sets.manifest(DAMAGES["base"])["libraries"]}
     assert finding.library_name == truth[finding.library]["name"]
@@ -229,7 +229,7 @@ def test_a_library_without_a_head_is_a_finding(maker):
 
 
 @pytest.mark.parametrize("kind", ["commits", "fs", "blocks"])
-@pytest.mark.parametrize("damage, content", [("empty", b""), ("missing", None), ("wrong", b"x")])
+@pytest.mark.parametrize("damage, content", [("empty", b""), ("missing", None), ("wrong", b"?")])
 def test_every_kind_of_object_is_found_empty_missing_or_wrong(maker, kind, damage, content):
     library, commits, files = history(maker, (5,))
     block, = blocks_of(maker)

@@ -171,6 +171,40 @@ def test_a_running_garbage_collection_is_noticed(root, fake):
     assert codes(result) == ["gc-running"] and str(pid) in result["problems"][0]["message"]
 
 
+@pytest.fixture
+def with_rsync(tmp_path, monkeypatch):
+    """A machine that has rsync, whether this one does or not."""
+    os.makedirs(tmp_path / "tools")
+    os.symlink("/bin/true", tmp_path / "tools" / "rsync")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'tools'}:{os.environ['PATH']}")
+
+
+def test_a_garbage_collection_that_ends_in_time_is_no_problem(root, fake, with_rsync, monkeypatch):
+    monkeypatch.setattr(deployment, "GC_POLL", 0.1)
+    with process(fake(os.path.join(root, "bin"), "seafserv-gc")) as pid:
+        killer = subprocess.Popen(["sh", "-c", f"sleep 1.2; kill {pid}"])
+        result = deployment.look(30, str(root))
+        killer.wait()
+    assert codes(result) == [] and result["running"] == []
+    assert 1 <= result["gc_waited"] < 30
+
+
+def test_a_garbage_collection_that_outlasts_the_wait_is_a_problem_that_tells_how_long_it_was(root, fake, with_rsync):
+    with process(fake(os.path.join(root, "bin"), "seafserv-gc")) as pid:
+        result = deployment.look(1, str(root))
+        impatient = deployment.look(0, str(root))
+    assert codes(result) == ["gc-running"] and f"pid {pid}), and had not ended after 1 s" in result["problems"][0]["message"]
+    assert result["gc_waited"] == 1 and result["running"] == [{"pid": pid, "program": "seafserv-gc"}]
+    assert codes(impatient) == ["gc-running"] and impatient["gc_waited"] == 0 and "ended after" not in impatient["problems"][0]["message"]
+
+
+def test_nobody_waits_for_a_garbage_collection_when_something_else_is_in_the_way(root, fake, with_rsync):
+    os.unlink(os.path.join(root, "seahub.db"))
+    with process(fake(os.path.join(root, "bin"), "seafserv-gc")):
+        result = deployment.look(600, str(root))
+    assert codes(result) == ["gc-running", "sqlite-missing"] and result["gc_waited"] == 0
+
+
 def test_the_processes_of_this_deployment_are_told_from_those_of_another(root, fake, tmp_path):
     server = fake(str(tmp_path / "bin"), "seaf-server")
     with process(server, "-F", os.path.join(root, "conf"), "-d", os.path.join(root, "seafile-data")) as mine:

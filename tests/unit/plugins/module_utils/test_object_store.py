@@ -48,11 +48,16 @@ def test_a_version_0_tree_is_read_and_hashed(maker):
         assert directory.entries == [("\u00fc.txt", parse_id(file_id), False)] and damage is None
 
 
+@pytest.mark.parametrize("length", range(1, 30))
+def test_an_fs_object_that_is_cut_anywhere_is_truncated(maker, length):
+    whole = zlib.compress(json.dumps({"type": 1, "block_ids": []}).encode())
+    assert len(whole) > 30 and fs_damage(maker, whole[:length]).kind == "truncated"
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b"not zlib",
-        zlib.compress(b"{}")[:-3],
         zlib.compress(b"{}"),
         zlib.compress(b"[]"),
         zlib.compress(b"[" * 100000),
@@ -71,17 +76,23 @@ def test_an_fs_object_that_cannot_be_read_is_damage_and_not_a_traceback(maker, c
 
 
 @pytest.mark.parametrize(
-    "content",
+    "content, kind",
     [
-        b"\0",
-        struct.pack(">I", 2),
-        struct.pack(">IQ", 1, 6) + b"x" * 19,
-        struct.pack(">I", 3) + b"x" * 47,
-        struct.pack(">I", 3) + b"\0" * 44 + b"\xff" * 4,
+        (b"\0", "truncated"),
+        (struct.pack(">I", 2), "unparsable"),
+        (struct.pack(">I", 1) + b"\0" * 7, "truncated"),
+        (struct.pack(">IQ", 1, 6) + b"x" * 19, "truncated"),
+        (struct.pack(">I", 3) + b"x" * 47, "truncated"),
+        (struct.pack(">I", 3) + b"\0" * 44 + b"\xff" * 4, "truncated"),
+        (struct.pack(">I", 3) + b"\0" * 48, "unparsable"),
     ],
 )
-def test_a_version_0_object_that_cannot_be_read_is_damage(maker, content):
-    assert fs_damage(maker, content, version=0).kind == "unparsable"
+def test_a_version_0_object_that_cannot_be_read_is_damage(maker, content, kind):
+    assert fs_damage(maker, content, version=0).kind == kind
+    with ObjectStore(maker.root).open("fs", STORE) as objects:
+        with pytest.raises(Damage) as caught:
+            objects.read_children(parse_id("a" * 40), 0)
+    assert caught.value.kind == kind
 
 
 def test_a_zip_bomb_is_not_unpacked(maker, monkeypatch):
@@ -146,7 +157,10 @@ def test_leftovers_are_not_objects(maker):
 @pytest.mark.parametrize(
     "content, kind",
     [
-        (b"{", "unparsable"),
+        (b"{", "truncated"),
+        (b'{"commit_id": "aaaa", "root_id": "b', "truncated"),
+        (b'{"root_id": "b"', "truncated"),
+        (b"}{", "unparsable"),
         (b"[]", "unparsable"),
         (b'{"root_id": null}', "unparsable"),
         (b" " * (2 * 1024 * 1024), "unparsable"),
@@ -188,3 +202,68 @@ def test_a_store_that_is_not_there_reads_as_empty_and_a_wrong_root_fails(maker, 
 def test_a_name_that_is_no_library_id_never_becomes_a_path(maker, store):
     with pytest.raises(ValueError):
         ObjectStore(maker.root).open("fs", store)
+
+
+def same_judgement(objects, object_id, version):
+    """What read_children says of an object; the same must come from read_fs."""
+    try:
+        full, size, damage = objects.read_fs(object_id, version, check_hash=True)
+        folders = [entry.id for entry in full.entries if entry.is_directory]
+        expected = (full.type, folders, [entry.id for entry in full.entries if not entry.is_directory], list(full.blocks), size, damage and damage.kind)
+    except Damage as found:
+        expected = found.kind
+    try:
+        children = objects.read_children(object_id, version)
+        result = (*(value if isinstance(value, int) else list(value) for value in children[:5]), children.damage and children.damage.kind)
+    except Damage as found:
+        result = found.kind
+    assert result == expected
+    return result
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"type": 3, "dirents": []},
+        {"type": 3, "dirents": [{"id": "a" * 40, "mode": 16384, "name": "d"}, {"id": "b" * 40, "mode": 33188, "name": "\ud800"}]},
+        {"type": 3, "dirents": [{"id": "a" * 39, "mode": 16384, "name": "d"}, {"id": "b" * 41, "mode": 33188, "name": "f"}]},
+        {"type": 3, "dirents": [{"id": "A" * 40, "mode": 16384, "name": "d"}]},
+        {"type": 3, "dirents": [{"id": "a" * 40, "mode": "16384", "name": "d"}]},
+        {"type": 3, "dirents": [{"id": "a" * 40, "mode": 16384}]},
+        {"type": 3, "dirents": [{"id": "a" * 40, "mode": 16384, "name": None}]},
+        {"type": 3, "dirents": [None]},
+        {"type": 3, "dirents": None},
+        {"type": 3},
+        {"type": 1, "block_ids": ["a" * 40, "0" * 40, "a" * 40]},
+        {"type": 1, "block_ids": ["a" * 38 + " a"]},
+        {"type": 1, "block_ids": [5]},
+        {"type": 1, "block_ids": None},
+        {"type": 1, "block_ids": "a" * 40},
+        {"type": 2},
+        [],
+        None,
+    ],
+)
+def test_the_short_way_to_read_an_fs_object_judges_as_the_long_one(maker, document, monkeypatch):
+    plain = json.dumps(document).encode()
+    right = maker.write("fs", STORE, hashlib.sha1(plain).hexdigest(), zlib.compress(plain))
+    wrong = maker.write("fs", STORE, "c" * 40, zlib.compress(plain))
+    with ObjectStore(maker.root).open("fs", STORE) as objects:
+        result = same_judgement(objects, parse_id(right), 1)
+        assert isinstance(result, str) or result[-1] is None
+        result = same_judgement(objects, parse_id(wrong), 1)
+        assert isinstance(result, str) or result[-1] == "wrong-hash"
+        monkeypatch.setattr(object_store, "_LARGE_JSON_BYTES", 1)
+        same_judgement(objects, parse_id(right), 1)
+
+
+def test_directories_are_told_with_their_time_and_names(maker):
+    object_id = maker.file(STORE, b"content")
+    with ObjectStore(maker.root).open("fs", STORE) as objects:
+        prefix = int(object_id[:2], 16)
+        status = os.stat(os.path.dirname(maker.path("fs", STORE, object_id)))
+        assert objects.prefixes() == {prefix: (status.st_ctime_ns, status.st_ino)}
+        assert objects.prefixes(prefix + 1, 256) == {} and objects.names(prefix) == {parse_id(object_id)} and objects.names(prefix ^ 1) == set()
+        assert objects.inode() == os.stat(os.path.join(maker.root, "fs", STORE)).st_ino
+    with ObjectStore(maker.root).open("commits", STORE) as objects:
+        assert (objects.inode(), objects.prefixes(), objects.names(0)) == (0, {}, set())

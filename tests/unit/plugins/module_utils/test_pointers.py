@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.seafleet.seafile.plugins.module_utils import pointers
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 
 A, B, C, D = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "abcd")
 DAY = 24 * 3600
@@ -75,6 +76,35 @@ def test_a_row_that_is_no_pointer_is_told_and_never_becomes_a_path():
     found = make(**rows)
     assert [library.id for library in found.libraries] == [A]
     assert len(found.strange) == 3
+
+
+def test_heads_of_another_time_take_the_place_of_the_dumps_and_leave_all_else(tmp_path):
+    virtual = [{"repo_id": A, "origin_repo": B, "path": "/new", "base_commit": "b" * 40}]
+    found = make(**live(A, B, C), VirtualRepo=virtual, RepoHistoryLimit=[{"repo_id": B, "days": 3}])
+    changed = pointers.with_heads(found, {B: "1" * 40, A: "2" * 40}, {A: pointers.Place("3" * 40, "/old")})
+    assert [(library.id, library.heads[0].hex()[0], library.days) for library in changed.libraries] == [(B, "1", 3), (C, "c", -1), (A, "2", 3)]
+    part = changed.libraries[2]
+    assert (part.base, part.path, part.store, part.origin) == (bytes.fromhex("3" * 40), "/old", B, B)
+    assert [library.heads[0].hex()[0] for library in found.libraries] == ["b", "c", "a"], "what was read stays as it was"
+    assert pointers.with_heads(found, {}) == found
+
+
+@pytest.mark.parametrize("heads, places, code", [
+    ({D: "1" * 40}, {}, "library-unknown"), ({}, {A: pointers.Place("1" * 40, "/")}, "library-unknown"),
+    ({A: "1" * 39}, {}, "commit-id-invalid"), ({A: None}, {}, "commit-id-invalid"), ({A: "F" * 40}, {}, "commit-id-invalid"),
+])
+def test_heads_that_cannot_be_are_refused(heads, places, code):
+    with pytest.raises(SeafileError) as caught:
+        pointers.with_heads(make(**live(A)), heads, places)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("row", [None, {}, {"base_commit": "1" * 40}, {"base_commit": "x", "path": "/"}, {"base_commit": "1" * 40, "path": 7}])
+def test_a_place_needs_base_and_path(row):
+    with pytest.raises(SeafileError) as caught:
+        pointers.places_of({A: row})
+    assert caught.value.code == "commit-id-invalid"
+    assert pointers.places_of({A: {"base_commit": "1" * 40, "path": "/x"}}) == {A: pointers.Place("1" * 40, "/x")}
 
 
 def test_keep_days_is_read_from_seafile_conf(tmp_path):

@@ -88,6 +88,18 @@ def test_the_order_is_check_copy_import_owner_and_only_then_start():
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize("record, words", [
+    ({"state": "verified"}, "the set 20261123T030000Z was verified."),
+    ({"state": "damaged"}, "the set 20261123T030000Z was DAMAGED: do not restore it"),
+    (None, "the set 20261123T030000Z was not verified."),
+    ("x", "the set 20261123T030000Z was not verified."),
+])
+def test_the_guide_says_in_words_whether_its_set_is_proven_and_where_to_look(record, words):
+    text = " ".join(restore_guide.render(dict(manifest([mysql("seafile-db")]), verification=record), ServerLayout("/srv", "server1")).split())
+    assert words in text
+    assert "`sets/<set id>.verification.txt`" in text and "Do not choose a damaged set" in text
+
+
 @pytest.mark.parametrize("value", [None, "x", {"owner": "x"}, {"owner": None, "version": None, "programs": None}])
 def test_a_manifest_that_tells_little_gives_a_guide_all_the_same(value):
     text = restore_guide.render(dict(manifest([]), seafile=value), ServerLayout("/srv", "server1"))

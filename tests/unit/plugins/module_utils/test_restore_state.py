@@ -71,6 +71,15 @@ def test_another_set_begins_anew_and_the_first_safety_copy_is_not_forgotten(root
     assert clear(root, state, TWO)["earlier"] == [first["safety_directory"]]
 
 
+def test_a_restore_with_other_libraries_from_older_sets_is_not_continued(root, state):
+    older = {"08cb4330-5c51-4e91-a6a0-5409053e95af": "4" * 40}
+    restore_state.clear(root, state, ONE, MOMENT, True, older)
+    assert restore_state.clear(root, state, ONE, "20261125T010000Z", True, older)["continued"] is True
+    os.mkdir(os.path.join(root, "brought"))
+    again = restore_state.clear(root, state, ONE, "20261125T010000Z", True)
+    assert again["continued"] is False and os.listdir(again["safety_directory"]) == ["brought"] and os.listdir(root) == []
+
+
 def test_a_kill_before_the_move_never_makes_a_restore_over_what_is_there(root, state, monkeypatch):
     def die(*args):
         raise KeyboardInterrupt

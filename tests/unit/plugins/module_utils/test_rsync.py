@@ -69,9 +69,11 @@ REMOTES = [
 def every_argv():
     """The command line of every combination of options, with values that look like other options."""
     choices = itertools.product(
-        rsync.CONTENTS, REMOTES, ((), ("--delete", "/--inplace/")), (None, "/before"), (None, "/list"), (0, 100), (False, True), ("/src", "/--delete"))
-    for content, remote, excludes, link_dest, files_from, limit, dry_run, src in choices:
-        yield rsync.pull_argv("rsync", rsync.Pull(content, src, "/dest", remote, excludes, link_dest, files_from, limit, 300, dry_run))
+        rsync.CONTENTS, REMOTES, ((), ("--delete", "/--inplace/")), (None, "/before"), ((None, False), ("/list", False), ("/list", True)), (0, 100),
+        (False, True), ("/src", "/--delete"))
+    for content, remote, excludes, link_dest, (files_from, only_there), limit, dry_run, src in choices:
+        yield rsync.pull_argv("rsync", rsync.Pull(
+            content, src, "/dest", remote, excludes, link_dest, files_from, limit, 300, dry_run, only_there, limit))
 
 
 def test_nothing_is_ever_deleted_or_written_in_place_whatever_the_options():
@@ -84,7 +86,7 @@ def test_nothing_is_ever_deleted_or_written_in_place_whatever_the_options():
         # no bundle of short options hides one; the only short option is -e with its value
         assert [word for word in options if re.match(r"-[^-]", word) and word != "-e"] == []
         assert len(argv) - argv.index("--") == 3
-    assert count == 3 * 4 * 2 * 2 * 2 * 2 * 2 * 2
+    assert count == 3 * 4 * 2 * 2 * 3 * 2 * 2 * 2
 
 
 def test_the_destination_is_always_of_this_host():
@@ -104,6 +106,14 @@ def test_the_destination_is_always_of_this_host():
 def test_each_content_has_its_rules(content, present, absent):
     argv = set(rsync.pull_argv("rsync", rsync.Pull(content, "/src", "/dest", link_dest="/before")))
     assert present | {"--no-devices", "--no-specials", "--no-owner", "--no-group", "--timeout=300"} <= argv and not argv & absent
+
+
+def test_healing_asks_for_single_objects_within_a_size_and_lets_each_be_absent():
+    argv = rsync.pull_argv("rsync", rsync.Pull("objects", "/src", "/dest", files_from="/list", only_there=True, most_bytes=1000))
+    assert {"--dirs", "--ignore-missing-args", "--max-size=1000", "--files-from=/list", "--no-links", "--min-size=1"} <= set(argv)
+    assert "--recursive" not in argv
+    # to a stage of a run an absent object is a failure
+    assert "--ignore-missing-args" not in rsync.pull_argv("rsync", rsync.Pull("objects", "/src", "/dest", files_from="/list"))
 
 
 def split_as_rsync(command):
@@ -334,7 +344,8 @@ def test_rsync_knows_every_flag(tmp_path):
     (tmp_path / "src").mkdir()
     (tmp_path / "list").write_bytes(b"")
     for content in rsync.CONTENTS:
-        for files_from in (None, str(tmp_path / "list")):
-            pull = rsync.Pull(content, str(tmp_path / "src"), str(tmp_path / "dest"), None, ["/a"], str(tmp_path), files_from, 100, 30, True)
+        for files_from, only_there in ((None, False), (str(tmp_path / "list"), False), (str(tmp_path / "list"), True)):
+            pull = rsync.Pull(
+                content, str(tmp_path / "src"), str(tmp_path / "dest"), None, ["/a"], str(tmp_path), files_from, 100, 30, True, only_there, 1 << 30)
             done = subprocess.run(rsync.pull_argv("rsync", pull), stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
             assert (done.returncode, done.stderr) == (0, b"")

@@ -152,6 +152,21 @@ def test_databases_come_first_always(layout):
     assert stages["dumps"]["began"] == "2026-11-23T03:00:00Z" and stages["dumps"]["listed"] == 3 and stages["dumps"]["ended"] >= stages["dumps"]["began"]
 
 
+def test_verified_is_what_has_arrived_and_nothing_that_comes_later(layout):
+    begun(layout)
+    with run_record.joined(layout, ONE) as run:
+        for stage in run_record.STAGES:
+            with pytest.raises(SeafileError, match=f"the set may not be verified before {stage} have arrived") as caught:
+                run.require_before("verify")
+            assert caught.value.code == "order"
+            run.finish(stage, NOW, {})
+        run.require_before("verify")
+        run.finish("verify", NOW, {"record": {"state": "verified"}})
+        assert run.stage("verify")["record"] == {"state": "verified"}
+        run.finish("objects", NOW, {})
+        assert run.stage("verify") == {}
+
+
 def test_a_new_attempt_begins_with_no_stage_ended(layout):
     begun(layout)
     with run_record.joined(layout, ONE) as run:

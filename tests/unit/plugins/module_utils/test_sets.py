@@ -193,3 +193,37 @@ def test_a_link_is_never_read_in_place_of_a_file(tmp_path):
     (tmp_path / "x").symlink_to("/etc/passwd")
     with pytest.raises(OSError):
         sets.file_sha256(str(tmp_path / "x"))
+
+
+def record(ended, state="damaged", **changes):
+    found = {"format": 1, "state": state, "level": "full", "ended": ended, "findings_total": 0, "findings": [], "damaged_libraries": [],
+             "reasons": [f"the reason of {ended}"]}
+    return dict(found, **changes)
+
+
+EARLY, LATE = "2026-11-23T03:10:00Z", "2026-11-24T03:10:00Z"
+
+
+@pytest.mark.parametrize("own, beside, state, reasons", [
+    (None, None, "sealed", 0), (record(EARLY, "verified"), None, "verified", 0), (record(EARLY), None, "damaged", 1),
+    (record(EARLY, "verified"), record(LATE), "damaged", 1), (record(EARLY), record(LATE, "verified"), "verified", 0),
+    # records brought back from a copy: the newer one counts, wherever it lies
+    (record(LATE), record(EARLY, "verified"), "damaged", 1), (None, record(EARLY), "damaged", 1),
+    (record(EARLY, "verified"), record(EARLY), "damaged", 1),
+    ({"format": 1, "state": "verified"}, None, "sealed", 0), (record(EARLY, "fine"), None, "sealed", 0), ("verified", None, "sealed", 0),
+])
+def test_the_newest_verification_says_whether_a_set_is_verified_or_damaged(layout, own, beside, state, reasons):
+    make(layout, **({"verification": own} if own else {}))
+    if beside:
+        atomic.write_json(layout.verification(ID), beside)
+    row = sets.catalogue(layout)[0]
+    assert (row["state"], len(row["reasons"])) == (state, reasons)
+    assert (row["verification"] or {}).get("state") == (None if state == "sealed" else state)
+
+
+def test_what_lies_beside_the_sets_is_no_set_and_no_part_of_one(layout):
+    directory = make(layout)
+    for path in (layout.verification(ID), layout.verification_page(ID), os.path.join(layout.sets, f".{ID}.verification.json.partial")):
+        atomic.write_atomically(path, b"{")
+    assert sets.check_sums(directory) == [] and sets.sealed_ids(layout) == [ID] and sets.partial_ids(layout) == []
+    assert len(sets.catalogue(layout)) == 1 and sets.next_set_id(layout, NOW + datetime.timedelta(seconds=5)) == "20261123T030005Z"

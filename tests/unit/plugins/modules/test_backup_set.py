@@ -234,14 +234,19 @@ def test_the_newest_sealed_set_is_chosen_and_a_partial_one_never(layout):
     assert info_failing(layout, set_id="no such").code == "no-set"
 
 
-@pytest.mark.parametrize("params", [{"choose": True}, {"set_id": TWO}])
-def test_a_damaged_set_is_never_returned_and_an_older_one_never_taken_in_silence(layout, params):
+def test_a_damaged_set_is_never_returned_and_an_older_one_never_taken_in_silence(layout):
     for set_id in (ONE, TWO):
         sealed(layout, set_id)
     os.unlink(os.path.join(layout.sealed(TWO), sets.MANIFEST))
-    error = info_failing(layout, **params)
+    error = info_failing(layout, set_id=TWO)
     assert error.code == "set-damaged" and "the manifest is missing" in error.message and error.details["newest_whole"] == ONE
     assert inform(layout, set_id=ONE)["set"]["set_id"] == ONE
+    found = inform(layout, choose=True)
+    assert found["set"]["set_id"] == ONE and [(row["set_id"], row["state"]) for row in found["passed_over"]] == [(TWO, "damaged")]
+    assert "the manifest is missing" in found["passed_over"][0]["reasons"][0]
+    os.unlink(os.path.join(layout.sealed(ONE), sets.MANIFEST))
+    error = info_failing(layout, choose=True)
+    assert error.code == "set-damaged" and error.what == layout.sealed(TWO) and error.details["newest_whole"] is None
 
 
 def test_a_changed_set_is_found_by_its_checksums_and_the_newest_whole_one_named(layout):

@@ -39,8 +39,8 @@ def module(check_mode=False, **params):
 
 
 def look(tmp_path, **changes):
-    params = dict(seafile_root=str(tmp_path / "haiwen"), state_dir=str(tmp_path / "state"), set_id=SET, dumps=[], name="server1", confirm="", can_stop=False,
-                  users=[], groups=[], needed_bytes=0)
+    params = dict(seafile_root=str(tmp_path / "haiwen"), state_dir=str(tmp_path / "state"), set_id=SET, heads={}, dumps=[], name="server1", confirm="",
+                  can_stop=False, users=[], groups=[], needed_bytes=0)
     return restore_target_info.inform(module(**dict(params, **changes)))
 
 
@@ -70,6 +70,15 @@ def test_an_interrupted_restore_of_the_same_set_needs_no_second_confirmation(tmp
     assert [problem["code"] for problem in look(tmp_path, set_id="20261124T030000Z")["problems"]] == ["target-not-empty"]
 
 
+def test_the_same_set_with_another_library_from_an_older_set_is_another_restore(tmp_path):
+    (tmp_path / "haiwen").mkdir()
+    heads = {"08cb4330-5c51-4e91-a6a0-5409053e95af": "4" * 40}
+    restore_state.clear(str(tmp_path / "haiwen"), str(tmp_path / "state"), SET, "20261125T000000Z", True, heads)
+    (tmp_path / "haiwen" / "half").mkdir()
+    assert look(tmp_path, heads=heads)["interrupted"] is True
+    assert look(tmp_path)["interrupted"] is False and [problem["code"] for problem in look(tmp_path)["problems"]] == ["target-not-empty"]
+
+
 @pytest.mark.parametrize("dumps", [[{}], ["x"], [{"name": "a"}], [{"name": "../x", "engine": "sqlite", "file": "x", "sha256": "y"}]])
 def test_dumps_of_another_form_are_refused_without_a_traceback(tmp_path, dumps):
     with pytest.raises(SeafileError) as caught:
@@ -80,7 +89,7 @@ def test_dumps_of_another_form_are_refused_without_a_traceback(tmp_path, dumps):
 @pytest.mark.parametrize("changes", [{"seafile_root": "/"}, {"seafile_root": "relative"}, {"state_dir": "STATE"}])
 def test_a_place_that_must_not_be_moved_aside_is_refused(tmp_path, changes):
     root = str(tmp_path / "haiwen")
-    params = dict(seafile_root=root, state_dir=str(tmp_path / "state"), set_id=SET)
+    params = dict(seafile_root=root, state_dir=str(tmp_path / "state"), set_id=SET, heads={})
     params.update({key: f"{root}/state" if value == "STATE" else value for key, value in changes.items()})
     with pytest.raises(SeafileError) as caught:
         restore_target.cleared(module(**params))
@@ -97,7 +106,7 @@ def test_the_end_of_a_restore_that_has_not_begun_is_refused(tmp_path, prepare, c
     root, state = str(tmp_path / "haiwen"), str(tmp_path / "state")
     prepare(root, state)
     with pytest.raises(SeafileError) as caught:
-        restore_target.restored(module(seafile_root=root, state_dir=state, set_id=SET, dumps=[]))
+        restore_target.restored(module(seafile_root=root, state_dir=state, set_id=SET, heads={}, dumps=[]))
     assert caught.value.code == code
 
 

@@ -12,7 +12,8 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.errors import Sea
 from ansible_collections.seafleet.seafile.plugins.modules import set_closure
 from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils.synthetic_store import Maker
 
-DEFAULTS = dict(seafile_conf=None, began=None, dest=None, verify_hashes=False, accept_damage=[], fail_on_findings=True)
+DEFAULTS = dict(seafile_conf=None, began=None, dest=None, verify_hashes=False, accept_damage=[], known_damage=[], heads={}, sub_libraries={},
+                fail_on_findings=True)
 
 
 @pytest.fixture
@@ -89,9 +90,37 @@ def test_findings_are_only_told_when_asked_so(made):
     assert result["findings_total"] == 1 and result["findings"][0]["accepted"] is False
 
 
+def test_known_damage_does_not_fail_and_covers_only_the_named_objects(made):
+    for dummy, path in made.libraries.values():
+        os.unlink(path)
+    known = [os.path.relpath(path, made.root).replace("/", "|", 2).replace("/", "").replace("|", "/") for dummy, path in made.libraries.values()]
+    with pytest.raises(SeafileError) as caught:
+        made.run(known_damage=known[:1])
+    assert "1 objects of 1 libraries (Two)" in caught.value.message and caught.value.details["findings_total"] == 2
+    result = made.run(known_damage=known)
+    assert [(finding["known"], finding["accepted"]) for finding in result["findings"]] == [(True, False), (True, False)]
+
+
+def test_heads_in_place_of_the_dumps_are_walked_from(made):
+    library, path = made.libraries["One"]
+    result = made.run()
+    head = next(row["head"] for row in result["libraries"] if row["id"] == library)
+    os.unlink(path)
+    with pytest.raises(SeafileError):
+        made.run(heads={library: head})
+    maker = Maker(made.root, seed=2)
+    older = maker.commit(library, maker.directory(library, {"b.txt": maker.file(library, b"older")}), name="One")
+    changed = made.run(heads={library: older}, dest=made.dest)
+    assert {row["name"]: row["head"] for row in changed["libraries"]}["One"] == older
+    with open(made.dest, "rb") as stream:
+        assert older[2:] in stream.read().decode()
+
+
 @pytest.mark.parametrize(
     "params, code",
     [
+        (dict(heads={"b0d6c8d0-d232-4563-9899-d92e9741eb8b": "1" * 40}), "library-unknown"),
+        (dict(sub_libraries={"b0d6c8d0-d232-4563-9899-d92e9741eb8b": {}}), "commit-id-invalid"),
         (dict(accept_damage=["All"]), "library-id-invalid"),
         (dict(began="yesterday"), "time-invalid"),
         (dict(began="2026-11-23 03:00"), "time-invalid"),

@@ -1,0 +1,354 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: library_changes
+short_description: List the objects on a Seafile server that are new since a verified set
+version_added: "0.2.0"
+author: The seafleet.seafile contributors (@seafleet)
+description:
+  - Compares the heads in a fresh dump of Seafile's own database with the heads of an earlier set that was verified. Libraries
+    whose heads have not moved are not looked at. In the others it walks from the new heads towards the known ones and lists
+    the commits, fs objects and blocks that are new, for C(rsync --files-from).
+  - A library is listed as a whole, with the reason, where the walk cannot tell, which is when it is not in the known set, when its known
+    head is not in its history, or when an object that must be there is missing or damaged. Nothing that a pointer of the
+    dump reaches and the known set does not have is ever left out.
+  - Where so much of a library is new that to list its changed directories is cheaper than to read its new objects, it does that.
+  - Runs on the Seafile server and changes nothing of Seafile's. What it remembers lies in O(state_dir) and is safe to lose,
+    everything then counts as new once.
+extends_documentation_fragment: [seafleet.seafile.attributes]
+attributes:
+  check_mode:
+    support: full
+    details: Everything is looked at, and nothing is written. Directory times that only now belong to the known set are not
+      taken over, so that more is listed as a whole.
+  diff_mode:
+    support: none
+  platform:
+    support: full
+    platforms: posix
+options:
+  dump:
+    description:
+      - The dump of Seafile's own database (C(seafile-db), or C(seafile.db)), SQL text in gzip or plain. The objects must be pulled
+        after it was made.
+    type: path
+    required: true
+  storage:
+    description: The directory C(seafile-data/storage), which holds C(commits), C(fs) and C(blocks).
+    type: path
+    required: true
+  seafile_conf:
+    description:
+      - The server's C(seafile.conf), for C(keep_days) in C([history]). It only decides whether a missing object is a reason to list
+        the whole library.
+    type: path
+  set_id:
+    description: The set of this run. What is remembered for the next run is remembered under this name.
+    type: str
+    required: true
+  known_set_id:
+    description:
+      - The newest set on the backup host that is verified. Without it, everything is listed as a whole.
+      - The set must be one that this module was run for on this server. Anything else that is remembered here is not used.
+    type: str
+  distrusted:
+    description:
+      - Ids of libraries in which O(known_set_id) lacks something that it should have, which are those with findings in its record, also where
+        the damage is the server's own. Each is listed as a whole with all that share its store, moved or not.
+    type: list
+    elements: str
+    default: []
+  state_dir:
+    description:
+      - The directory for what is remembered, made with mode 0700 when it is missing. One for every backup host that pulls from
+        this server. Eight bytes an object of the stores.
+    type: path
+    required: true
+  dest:
+    description:
+      - The file that receives the list. Relative paths, each ended by NUL, either of an object (C(KIND/STORE/2/38)), of one
+        directory of objects (C(KIND/STORE/2/)) or of a whole store (C(KIND/STORE/)). Mode 0600, whole or not at all.
+      - Made for one call of C(rsync --recursive --from0 --files-from=LIST --ignore-missing-args), with the filters that leave out what is
+        no object. Objects that are missing on the server may stand in it.
+    type: path
+    required: true
+  known:
+    description: The file with the heads of O(known_set_id). Default is where O(heads_to) puts it by default.
+    type: path
+  heads_to:
+    description:
+      - The file that receives the heads of this run. Default is C(heads/SET_ID.json) in O(state_dir), where the newest ten are kept.
+    type: path
+  level:
+    description: V(auto) lists what is new; V(whole) lists every library as a whole.
+    type: str
+    choices: [auto, whole]
+    default: auto
+  sweep:
+    description:
+      - Compare the times of all directories of all stores with those of the last sweep, list those that changed beside
+        what is new, and count the objects that the walks since then had missed.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: List what is new on the server since the newest verified set
+  seafleet.seafile.library_changes:
+    dump: /var/lib/seafleet/staging/20261124T030000Z/databases/seafile-db.sql.gz
+    storage: /opt/seafile/seafile-data/storage
+    seafile_conf: /opt/seafile/conf/seafile.conf
+    set_id: 20261124T030000Z
+    known_set_id: 20261123T030000Z
+    state_dir: /var/lib/seafleet/state/backup.example.org
+    dest: /var/lib/seafleet/staging/20261124T030000Z/databases/objects.list
+"""
+
+RETURN = r"""
+list:
+  description: The file with the list.
+  returned: success
+  type: str
+  sample: /var/lib/seafleet/staging/20261124T030000Z/databases/objects.list
+heads:
+  description: The file with the heads of this run.
+  returned: success
+  type: str
+  sample: /var/lib/seafleet/state/backup.example.org/heads/20261124T030000Z.json
+libraries:
+  description:
+    - How many libraries were not looked at (C(unmoved)), walked (C(walked)), listed by their changed directories
+      (C(by_directories)) or as a whole (C(whole)); and how many of the known set the database does not have any more (C(gone)).
+  returned: success
+  type: dict
+  sample: {by_directories: 0, gone: 1, unmoved: 196, walked: 4, whole: 1}
+objects:
+  description: Objects that are listed one by one.
+  returned: success
+  type: dict
+  sample: {blocks: 96, commits: 12, fs: 131}
+directories:
+  description: Directories and whole stores that are listed.
+  returned: success
+  type: int
+  sample: 3
+empty:
+  description: Whether nothing is listed, so that there is nothing to pull.
+  returned: success
+  type: bool
+  sample: false
+everything:
+  description: Whether every library is listed as a whole, because nothing is known or because it was asked for.
+  returned: success
+  type: bool
+  sample: false
+whole:
+  description: The first 1000 reasons for which a library, with its sub-libraries, is listed as a whole.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    library:
+      description: The library's id.
+      type: str
+      returned: always
+    reason:
+      description: Why.
+      type: str
+      returned: always
+  sample:
+    - library: f80ccfb3-2029-4f0f-9307-49b17b935c56
+      reason: it is not in the known set
+whole_total:
+  description: How many there are.
+  returned: success
+  type: int
+  sample: 1
+sweep:
+  description: What the sweep found; null when none was asked for.
+  returned: success
+  type: dict
+  contains:
+    directories:
+      description: Directories whose times were compared.
+      type: int
+      returned: always
+    changed:
+      description: Those that changed since the last sweep, and are listed.
+      type: int
+      returned: always
+    names:
+      description: Objects in them.
+      type: int
+      returned: always
+    unlisted:
+      description: Those that nothing has listed yet. Unfinished uploads, objects newer than the dump and garbage are among them.
+      type: int
+      returned: always
+    missed:
+      description: Those of them that the dump can reach, which is what the walks had missed; expected is 0. Null when there was no earlier sweep.
+      type: int
+      returned: always
+    missed_objects:
+      description: The first 100 of these.
+      type: list
+      elements: str
+      returned: always
+  sample: {changed: 311, directories: 40960, missed: 0, missed_objects: [], names: 6220, unlisted: 3}
+reads:
+  description: How many objects were read.
+  returned: success
+  type: int
+  sample: 207
+seconds:
+  description: Where the time went, by stage.
+  returned: success
+  type: dict
+  sample: {directories: 0.01, dump: 0.05, sweep: 0.0, walk: 0.09}
+notes:
+  description: What a person should know, one sentence each.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+code:
+  description: Stable code of the failure.
+  returned: failure
+  type: str
+  sample: storage-missing
+"""
+
+import contextlib
+import os
+import re
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.seafleet.seafile.plugins.module_utils import directory_times, known_heads, pointers
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, replacing, write_atomically
+from ansible_collections.seafleet.seafile.plugins.module_utils.change_list import Lister, ListWriter
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import require_set_id
+from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
+
+HEADS_KEPT = 10
+_HEADS_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z\.json\Z")
+
+
+def _heads_path(params, set_id):
+    return os.path.join(params["state_dir"], "heads", f"{set_id}.json")
+
+
+def _known(params):
+    """Return (known heads, why there are none, note)."""
+    if params["level"] == "whole":
+        return {}, "it was asked for", []
+    if not params["known_set_id"]:
+        return {}, "there is no verified set to compare with", []
+    try:
+        return known_heads.read(params["known"] or _heads_path(params, params["known_set_id"]), params["known_set_id"]), "", []
+    except known_heads.Doubt as doubt:
+        return {}, str(doubt), [f"everything is listed as a whole: {doubt}"]
+
+
+def _holds(path, content):
+    try:
+        with open(path, "rb") as stream:
+            return stream.read() == content
+    except OSError:
+        return False
+
+
+def _prune_heads(directory, known_set_id):
+    names = sorted(name for name in os.listdir(directory) if _HEADS_NAME.match(name))
+    for name in names[:-HEADS_KEPT]:
+        if name != f"{known_set_id}.json":  # after a row of sets that did not verify it is old, and still needed
+            os.unlink(os.path.join(directory, name))
+
+
+def _list(module, lister):
+    """Write the list unless its file holds exactly this already; return (outcome, whether it changes)."""
+    dest = module.params["dest"]
+    if module.check_mode:
+        writer = ListWriter(dest, None)
+        return lister.run(writer), not writer.same
+    make_private_directory(os.path.dirname(dest))
+    with replacing(dest) as stream:
+        writer = ListWriter(dest, stream)
+        outcome = lister.run(writer)
+    return outcome, not writer.same
+
+
+def library_changes(module):
+    """The module's action."""
+    params = module.params
+    for option in ("set_id", "known_set_id"):
+        if params[option]:
+            require_set_id(params[option])
+    for option in ("dest", "heads_to", "state_dir"):
+        params[option] = os.path.abspath(params[option]) if params[option] else None
+    store = ObjectStore(params["storage"])
+    store.require()
+    began = time.monotonic()
+    keep_days = pointers.read_keep_days(params["seafile_conf"]) if params["seafile_conf"] else None
+    found = pointers.read_pointers(params["dump"], keep_days)
+    dump_seconds = time.monotonic() - began
+    heads_to = params["heads_to"] or _heads_path(params, params["set_id"])
+    content = known_heads.encode(params["set_id"], known_heads.known_of(found))
+    notes = [f"the database holds what cannot be a pointer: {text}" for text in found.strange[:20]]
+    with contextlib.ExitStack() as stack:
+        state, state_note = stack.enter_context(
+            directory_times.opened(params["state_dir"], params["known_set_id"], params["set_id"], module.check_mode))
+        known, doubt, doubts = _known(params)
+        notes += doubts
+        if state_note and params["sweep"] and known:
+            notes.append(f"every directory counts as changed: {state_note}")
+        lister = Lister(store, found, known, doubt, state, params["sweep"], int(time.time()), frozenset(params["distrusted"]))
+        outcome, changed = _list(module, lister)
+        changed = not _holds(heads_to, content) or changed
+        if not module.check_mode:
+            make_private_directory(os.path.dirname(heads_to))
+            write_atomically(heads_to, content)
+            if not params["heads_to"]:
+                _prune_heads(os.path.dirname(heads_to), params["known_set_id"])
+            state.end()
+    sweep = outcome.sweep
+    if sweep and sweep.missed:
+        notes.append(f"the walks since the last sweep had missed {sweep.missed} objects, first: {', '.join(sweep.missed_objects[:3])}; they are listed now")
+    seconds = dict({"directories": 0.0, "sweep": 0.0, "walk": 0.0}, **outcome.seconds, dump=dump_seconds)
+    return dict(
+        changed=changed, list=params["dest"], heads=heads_to, libraries=outcome.libraries, objects=outcome.objects, directories=outcome.directories,
+        empty=not outcome.directories and not any(outcome.objects.values()), everything=not known, whole=outcome.whole,
+        whole_total=outcome.whole_total, sweep=vars(sweep) if sweep else None, reads=outcome.reads,
+        seconds={stage: round(value, 3) for stage, value in seconds.items()}, notes=notes)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            dump=dict(type="path", required=True),
+            storage=dict(type="path", required=True),
+            seafile_conf=dict(type="path"),
+            set_id=dict(type="str", required=True),
+            known_set_id=dict(type="str"),
+            distrusted=dict(type="list", elements="str", default=[]),
+            state_dir=dict(type="path", required=True),
+            dest=dict(type="path", required=True),
+            known=dict(type="path"),
+            heads_to=dict(type="path"),
+            level=dict(type="str", choices=["auto", "whole"], default="auto"),
+            sweep=dict(type="bool", default=False),
+        ),
+        supports_check_mode=True,
+    )
+    run_module(module, library_changes)
+
+
+if __name__ == "__main__":
+    main()

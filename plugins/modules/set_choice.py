@@ -1,0 +1,269 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: set_choice
+short_description: Choose the set that a restore takes, and prove it now
+version_added: "0.2.0"
+author: The seafleet.seafile contributors (@seafleet)
+description:
+  - Takes the newest verified set. Sets that were found damaged are passed over; one that was sealed but never verified is
+    taken only when no verified one can be.
+  - What is recorded is not believed alone. Every file of a set is compared with its C(SHA256SUMS), and every object that
+    its databases reach is looked for, before the set is taken; one that fails is passed over for the next.
+  - Each newer set that was passed over is returned with its reason, and stands in RV(report).
+  - Objects that the set's verification found damaged on the server itself, so that no backup can have them, do not count
+    against a set; they are returned as RV(known_damage).
+  - With O(fallback) the newest set is taken, and each library that is damaged in it comes from the newest older set in
+    which it is whole, together with its origin and sub-libraries. A restore sets their heads with
+    M(seafleet.seafile.library_heads).
+  - Writes the list of exactly the objects that the chosen state reaches. A restore takes no others, because newer objects
+    beside an older database make sync clients delete files.
+  - Runs on the backup host.
+extends_documentation_fragment: [seafleet.seafile.attributes]
+attributes:
+  check_mode:
+    support: full
+    details: Everything is read and decided; the list of objects is not written, and the result says changed when it would be.
+  diff_mode:
+    support: none
+  platform:
+    support: full
+    platforms: posix
+options:
+  backup_root:
+    description: The directory that holds the backups of all servers.
+    type: path
+    required: true
+  server:
+    description: The server's name, which is its directory's name.
+    type: str
+    required: true
+  set_id:
+    description:
+      - This set and no other. An unknown or partial one fails.
+      - One that was found damaged is taken only when nothing is damaged any more, or when O(accept_damage) or O(fallback) covers it.
+        The libraries in question are read and hashed for that.
+    type: str
+  before:
+    description:
+      - Only sets that were begun before this moment, in UTC as V(2026-11-23T03:00:00Z), or before this set, given by its id
+        (the set itself is not among them).
+      - When a set was begun stands in its manifest, and in the list of M(seafleet.seafile.backup_set_info).
+    type: str
+  fallback:
+    description:
+      - Take the newest set (or O(set_id), or the newest from before O(before)) although libraries are damaged in it, and these
+        libraries from older sets.
+      - A library that no older set has whole stays a finding, which fails the module unless O(accept_damage) names it.
+    type: bool
+    default: false
+  accept_damage:
+    description:
+      - Ids of libraries whose missing and damaged objects are known and accepted. A set that is damaged in nothing else counts
+        like a verified one. No older state is looked for.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Choose the newest verified set
+  seafleet.seafile.set_choice:
+    backup_root: /srv/seafile-backup
+    server: files.example.org
+
+- name: Choose what there was before Monday morning
+  seafleet.seafile.set_choice:
+    backup_root: /srv/seafile-backup
+    server: files.example.org
+    before: "2026-11-23T06:00:00Z"
+
+- name: Choose the newest set, its damaged libraries from older ones
+  seafleet.seafile.set_choice:
+    backup_root: /srv/seafile-backup
+    server: files.example.org
+    fallback: true
+"""
+
+RETURN = r"""
+set:
+  description: The chosen set, as M(seafleet.seafile.backup_set_info) lists it, C(set_id), C(state), C(began), C(verification) and others.
+  returned: success
+  type: dict
+  sample:
+    set_id: 20261122T030000Z
+    state: verified
+    path: /srv/seafile-backup/files.example.org/sets/20261122T030000Z
+    began: "2026-11-22T03:00:00Z"
+    verification: {state: verified, level: new, ended: "2026-11-22T03:04:05Z", findings_total: 0, damaged_libraries: [], reasons: []}
+    reasons: []
+manifest:
+  description: The set's manifest. Its C(verification) is that of RV(set), without the lists of objects.
+  returned: success
+  type: dict
+paths:
+  description:
+    - Where the parts of the set lie, C(root) (of the server's backup), C(set), C(databases), C(files), C(objects),
+      C(seafile_dump) (the dump of the database that points at the objects), C(seafile_conf) (null when the set has none) and
+      C(object_list) (the list that this module wrote, paths C(KIND/STORE/2/38) each ended by NUL, mode 0600).
+  returned: success
+  type: dict
+libraries:
+  description: Every library in the state that is restored, as M(seafleet.seafile.set_closure) returns them.
+  returned: success
+  type: list
+  elements: dict
+objects:
+  description: Number of objects that are restored and their bytes on disk, by kind.
+  returned: success
+  type: dict
+  sample:
+    blocks: {bytes: 42033900, files: 236}
+    commits: {bytes: 128977, files: 243}
+    fs: {bytes: 321066, files: 594}
+passed_over:
+  description: Every newer set that was not taken, with its reasons, newest first. Empty with O(set_id).
+  returned: success, and when no set can be taken
+  type: list
+  elements: dict
+  sample:
+    - set_id: 20261123T030000Z
+      state: damaged
+      reasons:
+        - "Projekte (f80ccfb3-2029-4f0f-9307-49b17b935c56): 1 object damaged in this backup, first (history): commit
+          f64f248f9abc2e4026699f7f6b51a5d6ae18b8f6 missing (there is no such file)."
+heads:
+  description: With O(fallback), the commit that each library from an older set gets as its head, by the library's id.
+  returned: success
+  type: dict
+  sample: {f80ccfb3-2029-4f0f-9307-49b17b935c56: 1e7d2b6a5f0c7f0f5a0f0e7a1f0a7a9e5b1c2d3e}
+sub_libraries:
+  description:
+    - With O(fallback), for sub-libraries from an older set the C(base_commit) and C(path) that they had there, where those are others
+      than in RV(set). Beside an older head a newer base would make the server's next merge take changes back.
+  returned: success
+  type: dict
+  sample: {}
+fallbacks:
+  description: The same for people, one entry for each library that comes from an older set.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    library:
+      description: The library's id.
+      type: str
+      returned: always
+    name:
+      description: Its name.
+      type: str
+      returned: always
+    set_id:
+      description: The set that it comes from.
+      type: str
+      returned: always
+    head:
+      description: Its head there.
+      type: str
+      returned: always
+  sample:
+    - library: f80ccfb3-2029-4f0f-9307-49b17b935c56
+      name: Projekte
+      set_id: 20261122T030000Z
+      head: 1e7d2b6a5f0c7f0f5a0f0e7a1f0a7a9e5b1c2d3e
+known_damage:
+  description: Objects that are missing or damaged on the server itself, as the set's verification found, C(KIND/STORE/ID).
+  returned: success
+  type: list
+  elements: str
+  sample: []
+findings:
+  description: The first 100 objects that are missing or damaged, as M(seafleet.seafile.set_closure) returns them; on success those
+    that were accepted or are known.
+  returned: success, and with the code V(set-incomplete)
+  type: list
+  elements: dict
+findings_total:
+  description: Number of all findings.
+  returned: success, and with the code V(set-incomplete)
+  type: int
+  sample: 0
+report:
+  description: What a person should be told of the choice, a line each.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - "chosen: 20261122T030000Z, begun 2026-11-22T03:00:00Z: verified, as the new verification found that ended 2026-11-22T03:04:05Z"
+    - "passed over: 20261123T030000Z (damaged): Projekte (f80ccfb3-2029-4f0f-9307-49b17b935c56): 1 object damaged in this backup"
+notes:
+  description: What is not as it should be about the chosen set; these stand in RV(report) too.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+newest_whole:
+  description: With O(set_id), the newest other set that could be taken; null when there is none.
+  returned: with the codes V(set-damaged) and V(set-incomplete)
+  type: str
+code:
+  description: >-
+    Stable code of the failure: V(no-set); V(set-damaged) when files of the set were changed; V(set-incomplete) when objects are
+    missing or damaged; V(set-id-invalid), V(time-invalid), V(library-id-invalid), V(storage-missing).
+  returned: failure
+  type: str
+  sample: set-incomplete
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.seafleet.seafile.plugins.module_utils import closure, set_choice, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
+
+
+def choose(module):
+    """Choose, and write the list of objects."""
+    params = module.params
+    accepted = set_choice.require_library_ids(params["accept_damage"], "accept_damage")
+    layout = ServerLayout(params["backup_root"], params["server"])
+    request = set_choice.Request(params["set_id"], params["before"], accepted, params["fallback"])
+    choice = set_choice.choose(layout, sets.catalogue(layout), request)
+    candidate, examined = choice.candidate, choice.examined
+    paths = dict(candidate.paths, object_list=layout.object_list(choice.list_key()))
+    changed = not closure.list_is_current(examined.closure, paths["object_list"])
+    if changed and not module.check_mode:
+        closure.write_list(examined.closure, paths["object_list"])
+    found = examined.findings + examined.known
+    return {
+        "changed": changed, "set": candidate.row, "manifest": dict(candidate.manifest, verification=candidate.row.get("verification")), "paths": paths,
+        "libraries": examined.closure.libraries, "objects": examined.closure.totals(), "passed_over": choice.passed_over,
+        "heads": choice.heads, "sub_libraries": {library: {"base_commit": place.base, "path": place.path} for library, place in choice.places.items()},
+        "fallbacks": choice.fallbacks, "known_damage": choice.known_damage(),
+        "findings": set_choice.as_result(found, lambda finding: finding.library in accepted, candidate.known.covers), "findings_total": len(found),
+        "report": set_choice.report(choice), "notes": choice.notes}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "backup_root": {"type": "path", "required": True},
+            "server": {"type": "str", "required": True},
+            "set_id": {"type": "str"},
+            "before": {"type": "str"},
+            "fallback": {"type": "bool", "default": False},
+            "accept_damage": {"type": "list", "elements": "str", "default": []},
+        },
+        mutually_exclusive=[("set_id", "before")],
+        supports_check_mode=True,
+    )
+    run_module(module, choose)
+
+
+if __name__ == "__main__":
+    main()
