@@ -86,8 +86,11 @@ def _read(path: str) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
     with os.fdopen(descriptor, "rb") as stream:
-        return _unseal(stream.read()) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        return _unseal(stream.read())
 
 
 def _write(path: str, pieces: t.Iterable[bytes]) -> None:

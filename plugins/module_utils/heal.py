@@ -95,7 +95,10 @@ def check_object(store: ObjectStore, key: Key) -> None:
             except Damage as found:
                 if found.kind not in ("unparsable", "truncated"):
                     raise
-                damage = objects.read_fs(object_id, 0, True)[2]
+                try:
+                    damage = objects.read_fs(object_id, 0, True)[2]
+                except Damage:
+                    raise found from None  # by far the more frequent form
         if damage:
             raise damage
 
@@ -125,6 +128,7 @@ class Healer:
         self.answers: dict[Key, str] = {}
         """What the source has of each object that it was asked for; one that it could not be asked for is not in it."""
         self.healed: list[dict[str, str]] = []
+        """C(kind), C(store), C(id) of each, and what it C(was): C(missing), C(wrong-hash) and so on."""
         self.problem: SeafileError | None = None
         """Why the source is not asked any more."""
         self.notes: list[str] = []
@@ -132,8 +136,8 @@ class Healer:
         self._time = new_set_id(utc_now())
         self._way: tuple[str, str, rsync.Remote | None] | None = None
 
-    def heal(self, wanted: t.Mapping[Key, str]) -> list[Key]:
-        """Ask for those of I(wanted) (an object and its damage) that were not asked for yet; return what was healed."""
+    def heal(self, wanted: t.Iterable[Key]) -> list[Key]:
+        """Ask for those of the objects I(wanted) that were not asked for yet; return what was healed."""
         asked = [key for key in wanted if key not in self.answers and _is_object(key)]
         healed: list[Key] = []
         for at in range(0, len(asked), AT_A_TIME):
@@ -144,10 +148,7 @@ class Healer:
             staging = tempfile.mkdtemp(dir=self.layout.heal)
             try:
                 self._ask(part, staging)
-                for key in part:
-                    if self.answers.get(key) == HEALED:
-                        healed.append(key)
-                        self.healed.append({"kind": key[0], "store": key[1], "id": key[2], "was": wanted[key]})
+                healed += [key for key in part if self.answers.get(key) == HEALED]
             finally:
                 shutil.rmtree(self.layout.heal, ignore_errors=True)
         return healed
@@ -210,14 +211,15 @@ class Healer:
         try:
             check_object(self._objects, key)
             return ALIKE
-        except Damage:
-            pass
+        except Damage as damage:
+            was = damage.kind
         try:
             with self._directory(key) as directory:
                 self._exchange(key, good, directory)
         except OSError as error:
             self.notes.append(f"{object_path(key[0], key[1], parse_id(key[2]))} was fetched but could not be put in its place: {error.strerror}")
             return UNPLACED
+        self.healed.append({"kind": key[0], "store": key[1], "id": key[2], "was": was})
         return HEALED
 
     @contextlib.contextmanager

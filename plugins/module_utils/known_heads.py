@@ -90,10 +90,11 @@ def read(path: str, set_id: str) -> Known:
         raise Doubt(f"there are no known heads of set {set_id}") from None
     except OSError as error:
         raise Doubt(f"the file of known heads cannot be read ({error.strerror})") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
+        os.close(descriptor)
+        raise Doubt("the file of known heads is one that another account may write")
     with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
-            raise Doubt("the file of known heads is one that another account may write")
         try:
             return decode(stream.read(_MAX_BYTES), set_id)
         except OSError as error:

@@ -167,11 +167,12 @@ def writing(changes: t.Iterable[Change], tables: t.Collection[str], quoted: t.Ca
 def _require(tables: t.Collection[str], what: str) -> None:
     absent = [table for table in NEEDED if table not in tables]
     if absent:
-        raise SeafileError("dump-wrong-database", what, f"it has no table {' and '.join(absent)}", "name Seafile's own database (its role in the manifest is seafile)")
+        raise SeafileError("dump-wrong-database", what, f"it has no table {' and '.join(absent)}",
+                           "name Seafile's own database (its role in the manifest is seafile)")
 
 
 def _unchanged(what: str) -> SeafileError:
-    return SeafileError("database-changed", what, "its heads changed while they were being set", "stop Seafile, then run again; see which heads the result names")
+    return SeafileError("database-changed", what, "its heads changed while they were being set", "stop Seafile, then run again")
 
 
 # -- MySQL and MariaDB -----------------------------------------------------------------------------------------------

@@ -222,9 +222,8 @@ class Verifier:
             return [], []
         before, told = len(self.healer.healed), len(self.healer.notes)
         for dummy in range(MOST_ROUNDS):
-            wanted = {key: "proved before" for key in _keys(outcome.rotten)}
-            wanted.update({key_of(finding): finding.damage for finding in outcome.findings if finding.kind != "head"})
-            healed = self.healer.heal(wanted)
+            found = [key_of(finding) for finding in outcome.findings if finding.kind != "head"]
+            healed = self.healer.heal(dict.fromkeys(_keys(outcome.rotten) + found))
             if not healed:
                 break
             again = frozenset(families.get(store, store) for dummy, store, dummy in healed)
@@ -289,7 +288,7 @@ class _Earlier:
 
 
 def _keys(objects: t.Iterable[t.Sequence[str]]) -> list[Key]:
-    return [(kind, store, name) for kind, store, name in objects]
+    return [t.cast(Key, tuple(key)) for key in objects]
 
 
 def _merge(outcome: verification.Outcome, more: verification.Outcome, again: t.Collection[str], families: t.Mapping[str, str]) -> None:

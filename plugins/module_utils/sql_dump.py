@@ -50,10 +50,11 @@ _NUMBER = _Token(re.compile(rb"[-+]?\s*(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[
 _HEX_NUMBER = _Token(re.compile(rb"0[xX]([0-9A-Fa-f]+)"))
 _HEX_STRING = _Token(re.compile(rb"[xX]'([0-9A-Fa-f]*)'"), re.compile(rb"[xX]'"))
 _BIT_STRING = _Token(re.compile(rb"[bB]'([01]*)'"), re.compile(rb"[bB]'"))
-_NAME_QUOTED = _Token(re.compile(rb'`([^`]*(?:``[^`]*)*)`|"([^"]*(?:""[^"]*)*)"|\[([^\]]*)\]'), re.compile(rb'[`"\[]'))
+# A quote that another follows ends nothing: without that, the first of a doubled pair would where the window ends before the string does.
+_NAME_QUOTED = _Token(re.compile(rb'`([^`]*(?:``[^`]*)*)`(?!`)|"([^"]*(?:""[^"]*)*)"(?!")|\[([^\]]*)\]'), re.compile(rb'[`"\[]'))
 _MYSQL_STRING = _Token(
-    re.compile(rb"'([^'\\]*(?:(?:\\.|'')[^'\\]*)*)'|\"([^\"\\]*(?:(?:\\.|\"\")[^\"\\]*)*)\"", re.DOTALL), re.compile(rb"['\"]"))
-_SQLITE_STRING = _Token(re.compile(rb"'([^']*(?:''[^']*)*)'"), re.compile(rb"'"))
+    re.compile(rb"'([^'\\]*(?:(?:\\.|'')[^'\\]*)*)'(?!')|\"([^\"\\]*(?:(?:\\.|\"\")[^\"\\]*)*)\"(?!\")", re.DOTALL), re.compile(rb"['\"]"))
+_SQLITE_STRING = _Token(re.compile(rb"'([^']*(?:''[^']*)*)'(?!')"), re.compile(rb"'"))
 _MYSQL_ESCAPE = re.compile(rb"\\(.)|(['\"])\2", re.DOTALL)
 _MYSQL_ESCAPES = {b"0": b"\0", b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"Z": b"\x1a", b"%": b"\\%", b"_": b"\\_"}
 # What a statement that is stepped over consists of mostly: taken in one go; whatever else comes is looked at singly.

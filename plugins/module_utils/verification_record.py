@@ -275,7 +275,8 @@ def page(server: str, set_id: str, record: t.Mapping[str, t.Any], layout: Server
     if record["healed_total"]:
         first = ", ".join(f"{_NOUN.get(row['kind'], row['kind'])} {row['id']} ({row['was']})" for row in record["healed"][:_MOST_FILES_SHOWN])
         more = f" and {record['healed_total'] - _MOST_FILES_SHOWN} more" if record["healed_total"] > _MOST_FILES_SHOWN else ""
-        lines.append(f"Healed from the server: {first}{more}; files that were bad lie in {layout.quarantine}")
+        kept = f"; the bad files lie in {layout.quarantine}" if any(row["was"] != "missing" for row in record["healed"]) else ""
+        lines.append(f"Healed from the server: {first}{more}{kept}")
     wrong = record["wrong_files"]
     if wrong:
         lines += ["Files of the set itself:"] + [f"  {text}" for text in wrong[:_MOST_FILES_SHOWN]]

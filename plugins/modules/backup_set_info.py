@@ -125,7 +125,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import set_choice, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import set_order, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 
@@ -144,9 +144,9 @@ def pick(rows, set_id, what):
 
     :raises SeafileError: C(no-set), naming what there is; C(set-damaged) when all are damaged, or when the manifest of I(set_id) cannot be read.
     """
-    row = set_choice.named(rows, set_id) if set_id is not None else None
-    ended = set_choice.require_ended(rows, what) if row is None else [row]
-    best = row or next(iter(set_choice.order(ended)), None)
+    row = set_order.named(rows, set_id) if set_id is not None else None
+    ended = set_order.require_ended(rows, what) if row is None else [row]
+    best = row or next(iter(set_order.order(ended)), None)
     # a row without the manifest's values is that of a set whose manifest cannot be read
     if best is None or "began" not in best:
         worst = best or ended[0]
@@ -155,7 +155,7 @@ def pick(rows, set_id, what):
 
 
 def _whole_before(layout, rows, damaged):
-    for row in set_choice.order(rows):
+    for row in set_order.order(rows):
         if row["set_id"] != damaged and not sets.check_sums(layout.sealed(row["set_id"])):
             return row["set_id"]
     return None
@@ -182,8 +182,8 @@ def inform(module):
         next_step = f"restore the set {whole}, the newest whole one" if whole else "there is no other whole set; ask for a restore by hand"
         raise SeafileError(error.code, error.what, error.cause, next_step, **dict({"wrong": [error.cause]}, **error.details, newest_whole=whole)) from None
     manifest = sets.read_manifest(row["path"])
-    over = [] if params["set_id"] else set_choice.passed_over(rows, row, {})
-    return dict(result, set=row, manifest=manifest, paths=set_choice.parts(layout, row, manifest), passed_over=over)
+    over = [] if params["set_id"] else set_order.passed_over(rows, row, {})
+    return dict(result, set=row, manifest=manifest, paths=set_order.parts(layout, row, manifest), passed_over=over)
 
 
 def main():

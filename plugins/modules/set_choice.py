@@ -222,7 +222,7 @@ code:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import closure, set_choice, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import closure, set_choice, set_order, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 
@@ -230,19 +230,19 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.layout import Ser
 def choose(module):
     """Choose, and write the list of objects."""
     params = module.params
-    accepted = set_choice.require_library_ids(params["accept_damage"], "accept_damage")
+    accepted = set_order.require_library_ids(params["accept_damage"], "accept_damage")
     layout = ServerLayout(params["backup_root"], params["server"])
     request = set_choice.Request(params["set_id"], params["before"], accepted, params["fallback"])
     choice = set_choice.choose(layout, sets.catalogue(layout), request)
     candidate, examined = choice.candidate, choice.examined
     paths = dict(candidate.paths, object_list=layout.object_list(choice.list_key()))
-    changed = not closure.list_is_current(examined.closure, paths["object_list"])
+    changed = not closure.list_is_current(examined.walked, paths["object_list"])
     if changed and not module.check_mode:
-        closure.write_list(examined.closure, paths["object_list"])
+        closure.write_list(examined.walked, paths["object_list"])
     found = examined.findings + examined.known
     return {
         "changed": changed, "set": candidate.row, "manifest": dict(candidate.manifest, verification=candidate.row.get("verification")), "paths": paths,
-        "libraries": examined.closure.libraries, "objects": examined.closure.totals(), "passed_over": choice.passed_over,
+        "libraries": examined.walked.libraries, "objects": examined.walked.totals(), "passed_over": choice.passed_over,
         "heads": choice.heads, "sub_libraries": {library: {"base_commit": place.base, "path": place.path} for library, place in choice.places.items()},
         "fallbacks": choice.fallbacks, "known_damage": choice.known_damage(),
         "findings": set_choice.as_result(found, lambda finding: finding.library in accepted, candidate.known.covers), "findings_total": len(found),

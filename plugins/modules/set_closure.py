@@ -71,8 +71,9 @@ options:
     default: []
   known_damage:
     description:
-      - Objects, as C(KIND/STORE/ID), whose damage does not fail, such as V(blocks/b0d6c8d0-d232-4563-9899-d92e9741eb8b/a84dcfb04072112e2942544c65c89fcb16262d4d).
-        M(seafleet.seafile.set_choice) returns those that are missing or damaged on the server itself.
+      - Objects, as C(KIND/STORE/ID), whose damage does not fail, such as
+        V(blocks/b0d6c8d0-d232-4563-9899-d92e9741eb8b/a84dcfb04072112e2942544c65c89fcb16262d4d). M(seafleet.seafile.set_choice)
+        returns those that are missing or damaged on the server itself.
     type: list
     elements: str
     default: []
@@ -267,7 +268,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import closure, pointers, set_choice
+from ansible_collections.seafleet.seafile.plugins.module_utils import closure, pointers, set_choice, set_order
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
 
@@ -286,7 +287,7 @@ def parse_time(text):
 def set_closure(module):
     """The module's action."""
     params = module.params
-    accepted = set_choice.require_library_ids(params["accept_damage"], "accept_damage")
+    accepted = set_order.require_library_ids(params["accept_damage"], "accept_damage")
     known = set_choice.Known(frozenset(params["known_damage"]))
     now = parse_time(params["began"]) if params["began"] else int(time.time())
     keep_days = pointers.read_keep_days(params["seafile_conf"]) if params["seafile_conf"] else None

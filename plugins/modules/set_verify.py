@@ -253,25 +253,26 @@ class _Work:
         rsync.require_version(version)
         return binary, version
 
-    @contextlib.contextmanager
-    def verifier(self, held=()):
-        """Give the verifier; hold the lock of the index meanwhile, except in check mode, which writes nothing."""
+    def lock(self):
+        """Return a context that tries to hold the lock of the index; check mode, which writes nothing, does not."""
+        return contextlib.nullcontext() if self.module.check_mode else sole(self.layout)
+
+    def verifier(self, lock, held=()):
+        """Return the verifier. It heals and writes the index only with the lock.
+
+        :arg lock: what :meth:`lock` gave, None without it.
+        :arg held: descriptors of other locks that a healing rsync holds as well.
+        """
         params = self.module.params
         verifier = Verifier(
             self.layout, params["level"], min(max(params["scrub_percent"], 0.0), 100.0), _libraries(params["collected"], "collected"),
-            None if params["moved"] is None else _libraries(params["moved"], "moved"), params["processes"])
-        if self.module.check_mode:
-            verifier.write_index = False
-            yield verifier
-            return
-        with sole(self.layout) as lock:
-            verifier.write_index = lock is not None
-            if lock is None:
-                self.notes.append(
-                    "another verification of this server is at work: nothing was healed, and nothing noted as proved; run this again when it has ended")
-            elif params["heal"]:
-                verifier.healer = Healer(self.layout, self.program, params["timeout"], (*held, lock))
-            yield verifier
+            None if params["moved"] is None else _libraries(params["moved"], "moved"), params["processes"], write_index=lock is not None)
+        if lock is None and not self.module.check_mode:
+            self.notes.append(
+                "another verification of this server is at work: nothing was healed, and nothing noted as proved; run this again when it has ended")
+        elif lock is not None and params["heal"]:
+            verifier.healer = Healer(self.layout, self.program, params["timeout"], (*held, lock))
+        return verifier
 
     def add(self, set_id, record, earlier):
         """Take in the record of a set."""
@@ -336,7 +337,8 @@ class _Work:
         record = run.record or run.read()
         stages = record.get("stages", {})
         subject = partial_subject(self.layout, set_id, record.get("began"), stages.get("dumps", {}).get("sha256", {}))
-        with self.verifier(run.held) as verifier:
+        with self.lock() as lock:
+            verifier = self.verifier(lock, run.held)
             self.add(set_id, verifier.verify(subject), None)
             self.other_sets(verifier)
 
@@ -372,7 +374,8 @@ def set_verify(module):
         work.verify_run(set_id)
         return work.result()
     chosen = choose(layout, params["set_id"], params["all"])
-    with work.verifier() as verifier:
+    with work.lock() as lock:
+        verifier = work.verifier(lock)
         once = len(chosen) > 1 and params["level"] == "full" and verifier.write_index
         with verifier.reading_all_once() if once else contextlib.nullcontext():
             for set_id in chosen:

@@ -26,7 +26,6 @@ SHA1SUM = "sha1sum of every file"
 FIRST = "first verification, full"
 AGAIN = "again, level new, nothing changed"
 QUICK = "again, level quick"
-SECOND_FULL = "again, full"
 CHANGED = "level new, after a change of {percent:g} %"
 
 
@@ -82,7 +81,6 @@ class Bench:
             (FIRST, lambda: self.verify("full", self.objects)),
             (AGAIN, lambda: self.verify("new", 0)),
             (QUICK, lambda: self.verify("quick", None)),  # hashes what it reads for its way: commits and fs objects
-            (SECOND_FULL, lambda: self.verify("full", self.objects)),
             (self.changed, self._verify_change),
         ):
             if name == self.changed:
@@ -105,7 +103,7 @@ class Bench:
         for name, costs in self.runs.items():
             base = self.runs[SHA1SUM + (", cold" if name.endswith(", cold") else "")]
             wall = statistics.median(cost.wall for cost in costs)
-            reads_all = name.startswith((SHA1SUM, FIRST, SECOND_FULL))
+            reads_all = name.startswith((SHA1SUM, FIRST))
             ratios = [f"{statistics.median(getattr(one, part) / getattr(other, part) for one, other in zip(costs, base)):.2f}" for part in ("wall", "cpu")]
             rows.append([
                 f"`{name.split(' ', 1)[0]}` {name.split(' ', 1)[1]}" if name.startswith("sha1sum") else name,

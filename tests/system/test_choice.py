@@ -152,7 +152,9 @@ def fallback(fleet: Fleet, sets: types.SimpleNamespace, older: types.SimpleNames
     for server in SERVERS:
         wipe(fleet, server)
     result = fleet.playbook("restore", restore_library_fallback=True)
-    told = types.SimpleNamespace(result=result, back={server: back(fleet, server) for server in SERVERS}, heads={server: heads(fleet, server) for server in SERVERS})
+    told = types.SimpleNamespace(result=result)
+    told.back = {server: back(fleet, server) for server in SERVERS}
+    told.heads = {server: heads(fleet, server) for server in SERVERS}
     told.listing = fleet.listing("server1", *(fleet.root(server) for server in SERVERS))
     told.again = fleet.playbook("restore", restore_library_fallback=True)
     told.listing_again = fleet.listing("server1", *(fleet.root(server) for server in SERVERS))
@@ -238,7 +240,8 @@ def before(fleet: Fleet, sets: types.SimpleNamespace, fallback: types.SimpleName
     told.by_set = fleet.playbook("restore", "lite", restore_before=sets.of["lite"][2], restore_confirm="lite", check=True)
     told.never = fleet.playbook("restore", "lite", restore_before="2020-01-01T00:00:00Z")
     told.named = fleet.playbook("restore", "lite", restore_set_id=sets.of["lite"][2], restore_confirm="lite")
-    told.accepted = fleet.playbook("restore", "lite", restore_set_id=sets.of["lite"][2], restore_confirm="lite", restore_accept_damage=[HISTORY["lite"]], check=True)
+    accepted = {"restore_set_id": sets.of["lite"][2], "restore_accept_damage": [HISTORY["lite"]]}
+    told.accepted = fleet.playbook("restore", "lite", restore_confirm="lite", check=True, **accepted)
     return told
 
 

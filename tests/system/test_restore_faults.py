@@ -63,7 +63,8 @@ def refused(fleet: Fleet) -> types.SimpleNamespace:
     for server, (damage, _said) in HURT.items():
         fleet.run("backup1", f"cd {BACKUPS} && cp -al {odd} {server} && rm -r {server}/sets && cp -a {odd}/sets /root/{OLDER} {server}/ && "
                   f"mv {server}/{OLDER} {server}/sets/ && cd {server}/sets/{newest} && {damage}")
-        fleet.add(server, machine="server1", root=f"/opt/{server}")
+        # named, so that no older set is taken in its place
+        fleet.add(server, machine="server1", root=f"/opt/{server}", restore_set_id=newest)
     fleet.add("unknown", machine="server1", root="/opt/unknown", restore_server=ODD, restore_set_id="20250101T000000Z")
     fleet.add("running", machine="server1", root="/opt/running", restore_server=ODD, restore_confirm="running")
     fleet.deploy("running")

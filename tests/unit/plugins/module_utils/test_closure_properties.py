@@ -207,7 +207,7 @@ def judge(model, damaged, findings):
             assert model.leads_to(finding.library, finding.commit, finding.path, finding.kind, finding.id)
 
 
-@examples(80)
+@examples(25)
 @given(MODELS)
 def test_a_whole_store_has_no_findings_and_its_list_is_what_can_be_reached(model):
     with Stored(model) as stored:
@@ -217,7 +217,7 @@ def test_a_whole_store_has_no_findings_and_its_list_is_what_can_be_reached(model
             assert {tuple(path.split("/")[:2]) + ("".join(path.split("/")[2:]),) for path in walked.paths()} == model.reachable()
 
 
-@examples(200)
+@examples(80)
 @given(MODELS, st.integers(0, 2 ** 32))
 def test_every_damage_of_a_required_object_is_found_and_no_other(model, seed):
     chance = random.Random(seed)
@@ -226,7 +226,7 @@ def test_every_damage_of_a_required_object_is_found_and_no_other(model, seed):
         judge(model, damaged, stored.walk())
 
 
-@examples(60)
+@examples(25)
 @given(MODELS, st.integers(0, 2 ** 32))
 def test_one_damage_alone_is_named_by_kind_store_id_and_a_path_that_leads_to_it(model, seed):
     chance = random.Random(seed)
@@ -242,7 +242,7 @@ def test_one_damage_alone_is_named_by_kind_store_id_and_a_path_that_leads_to_it(
         assert model.leads_to(finding.library, finding.commit, finding.path, finding.kind, finding.id)
 
 
-@examples(60)
+@examples(25)
 @given(MODELS, st.integers(0, 2 ** 32))
 def test_all_that_may_be_missing_can_be_missing_at_once(model, seed):
     chance = random.Random(seed)
@@ -254,7 +254,7 @@ def test_all_that_may_be_missing_can_be_missing_at_once(model, seed):
         assert stored.walk() == []
 
 
-@examples(60)
+@examples(25)
 @given(MODELS, st.integers(0, 2 ** 32))
 def test_foreign_files_among_the_objects_change_nothing(model, seed):
     chance = random.Random(seed)

@@ -125,22 +125,34 @@ def test_a_run_that_did_not_end_leaves_nothing_to_believe(disk):
     assert disk.run(TWO, known=ONE)[1] is None
 
 
-def test_a_take_over_that_was_cut_goes_on_and_is_of_no_use_to_another_set(disk, monkeypatch):
+@pytest.mark.parametrize("steps", range(5))
+def test_a_take_over_that_was_cut_goes_on_and_is_of_no_use_to_another_set(disk, monkeypatch, steps):
     disk.run(ONE)
     disk.add("new")
     disk.run(TWO, known=ONE)
+    rename = os.rename
+    left = [steps]
 
-    def cut(*dummy):
-        raise KeyboardInterrupt
+    def cut(source, target):
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        rename(source, target)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(directory_times.os, "rename", cut)
-        with pytest.raises(KeyboardInterrupt):
-            directory_times.State(disk.state, TWO, THREE)._adopt(os.path.join(disk.state, "pending", TWO))
-    directory_times.write_json(os.path.join(disk.state, "state.json"), {"format": 1, "adopting": TWO})
-    assert disk.run(THREE, known=TWO)[:2] == ([], [])
-    directory_times.write_json(os.path.join(disk.state, "state.json"), {"format": 1, "adopting": TWO})
-    assert disk.run(FOUR, known=ONE)[1] is None
+    def begin(known):
+        with monkeypatch.context() as patch:
+            patch.setattr(directory_times.os, "rename", cut)
+            try:
+                directory_times.State(disk.state, known, THREE).begin()
+            except KeyboardInterrupt:
+                return True
+        return False
+
+    assert begin(TWO) == (steps < 3)  # the mark, the store's file, the mark
+    if steps % 2:
+        assert disk.run(THREE, known=TWO)[:2] == ([], [])
+    else:
+        assert disk.run(FOUR, known=ONE)[1] in (None, [hashlib.sha1(b"new").digest()] if steps == 0 else None)
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 40, b"seafleet directory times 1\n" + bytes(32)])

@@ -87,12 +87,12 @@ def test_a_damaged_object_is_replaced_by_the_good_one_and_kept_in_the_quarantine
     spoil(place.here(kind))
     inode = os.lstat(place.here(kind)).st_ino
     healer = place.healer()
-    assert healer.heal({place.keys[kind]: "wrong-hash"}) == [place.keys[kind]]
+    assert healer.heal([place.keys[kind]]) == [place.keys[kind]]
     assert read(place.here(kind)) == good and os.lstat(place.here(kind)).st_mode & 0o777 == 0o400
     (kept,) = place.quarantined()
     assert read(kept) == b"rot" and os.lstat(kept).st_ino == inode
     assert kept.endswith(place.here(kind)[len(place.layout.objects):])
-    assert healer.healed == [{"kind": kind, "store": place.library, "id": place.keys[kind][2], "was": "wrong-hash"}]
+    assert healer.healed == [{"kind": kind, "store": place.library, "id": place.keys[kind][2], "was": "wrong-hash" if kind == "blocks" else "unparsable"}]
     assert not os.path.exists(place.layout.heal) and os.listdir(os.path.dirname(place.here(kind))) == [os.path.basename(kept)]
 
 
@@ -101,7 +101,7 @@ def test_a_damaged_object_is_replaced_by_the_good_one_and_kept_in_the_quarantine
 def test_a_missing_object_comes_back_with_its_directories_and_nothing_is_quarantined(place, kind):
     good = read(place.here(kind))
     shutil.rmtree(os.path.join(place.layout.objects, kind))
-    assert place.healer().heal({place.keys[kind]: "missing"}) == [place.keys[kind]]
+    assert place.healer().heal([place.keys[kind]]) == [place.keys[kind]]
     assert read(place.here(kind)) == good and place.quarantined() == []
     assert {os.lstat(folder).st_mode & 0o777 for folder, dummy, dummy in os.walk(os.path.join(place.layout.objects, kind))} == {0o700}
 
@@ -113,7 +113,7 @@ def test_a_worse_copy_of_the_source_replaces_nothing(place, kind, content):
     spoil(place.here(kind))
     spoil(place.there(kind), content)
     healer = place.healer()
-    assert healer.heal({place.keys[kind]: "wrong-hash"}) == []
+    assert healer.heal([place.keys[kind]]) == []
     assert healer.answers == {place.keys[kind]: heal.BAD} and read(place.here(kind)) == b"rot" and place.quarantined() == []
 
 
@@ -124,7 +124,7 @@ def test_what_the_source_lacks_is_absent_and_each_object_is_asked_for_once(place
     os.unlink(place.there("blocks"))
     calls = []
     healer = heal.Healer(place.layout, lambda: calls.append(1) or (RSYNC, None))
-    wanted = {key: "wrong-hash" for key in place.keys.values()}
+    wanted = list(place.keys.values())
     assert set(healer.heal(wanted)) == {place.keys["fs"], place.keys["commits"]}
     assert healer.answers[place.keys["blocks"]] == heal.ABSENT and read(place.here("blocks")) == b"rot"
     assert healer.heal(wanted) == [] and calls == [1]
@@ -134,7 +134,7 @@ def test_what_the_source_lacks_is_absent_and_each_object_is_asked_for_once(place
 def test_more_objects_than_fit_into_one_fetch_are_healed(place, monkeypatch):
     monkeypatch.setattr(heal, "AT_A_TIME", 2)
     blocks = [place.maker.block(place.library, str(number).encode()) for number in range(5)]
-    assert len(place.healer().heal({("blocks", place.library, block): "missing" for block in blocks})) == 5
+    assert len(place.healer().heal([("blocks", place.library, block) for block in blocks])) == 5
     for block in blocks:
         heal.check_object(ObjectStore(place.layout.objects), ("blocks", place.library, block))
 
@@ -147,7 +147,7 @@ def test_a_link_at_the_source_is_never_followed_nor_stored(place, kind):
     os.rename(place.there(kind), content)
     os.symlink(content, place.there(kind))
     healer = place.healer()
-    assert healer.heal({place.keys[kind]: "missing"}) == [] and not os.path.lexists(place.here(kind))
+    assert healer.heal([place.keys[kind]]) == [] and not os.path.lexists(place.here(kind))
     assert healer.answers == {place.keys[kind]: heal.ABSENT}
 
 
@@ -159,7 +159,7 @@ def test_a_link_in_the_backup_is_never_written_through(place, tmp_path):
     shutil.rmtree(store)
     os.symlink(elsewhere, store)
     healer = place.healer()
-    assert healer.heal({place.keys["blocks"]: "missing"}) == []
+    assert healer.heal([place.keys["blocks"]]) == []
     assert list(elsewhere.iterdir()) == [] and healer.answers == {place.keys["blocks"]: heal.UNPLACED} and "could not be put in its place" in healer.notes[0]
 
 
@@ -169,7 +169,7 @@ def test_what_lies_in_an_objects_place_and_is_no_file_goes_to_the_quarantine(pla
     good = read(place.here("blocks"))
     os.unlink(place.here("blocks"))
     make(place.here("blocks"))
-    assert place.healer().heal({place.keys["blocks"]: "missing"}) == [place.keys["blocks"]]
+    assert place.healer().heal([place.keys["blocks"]]) == [place.keys["blocks"]]
     assert not os.path.islink(place.here("blocks")) and read(place.here("blocks")) == good
 
 
@@ -177,7 +177,7 @@ def test_what_lies_in_an_objects_place_and_is_no_file_goes_to_the_quarantine(pla
 def test_an_object_that_is_right_here_is_left_alone(place):
     before = os.lstat(place.here("fs"))
     healer = place.healer()
-    assert healer.heal({place.keys["fs"]: "mismatch"}) == [] and healer.answers == {place.keys["fs"]: heal.ALIKE}
+    assert healer.heal([place.keys["fs"]]) == [] and healer.answers == {place.keys["fs"]: heal.ALIKE}
     after = os.lstat(place.here("fs"))
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
@@ -188,7 +188,7 @@ def test_a_commit_of_another_library_is_not_taken(place):
     document = json.loads(read(place.there("commits")))
     spoil(place.there("commits"), json.dumps(dict(document, repo_id=place.maker.library_id())).encode())
     healer = place.healer()
-    assert healer.heal({place.keys["commits"]: "unparsable"}) == [] and healer.answers == {place.keys["commits"]: heal.BAD}
+    assert healer.heal([place.keys["commits"]]) == [] and healer.answers == {place.keys["commits"]: heal.BAD}
 
 
 @needs_rsync
@@ -200,7 +200,7 @@ def test_a_source_that_cannot_be_asked_is_told_once_and_nothing_is_said_of_its_o
     place.note_source(**changes)
     os.unlink(place.here("blocks"))
     healer = place.healer()
-    assert healer.heal({place.keys["blocks"]: "missing"}) == [] and healer.answers == {}
+    assert healer.heal([place.keys["blocks"]]) == [] and healer.answers == {}
     assert healer.problem.code == code and not os.path.exists(place.layout.heal)
 
 
@@ -210,7 +210,7 @@ def test_a_source_that_is_no_object_store_says_nothing_by_lacking_an_object(plac
     place.note_source(src=str(tmp_path / "not mounted"))
     os.unlink(place.here("blocks"))
     healer = place.healer()
-    assert healer.heal({place.keys["blocks"]: "missing"}) == [] and healer.answers == {} and healer.problem.code == "storage-empty"
+    assert healer.heal([place.keys["blocks"]]) == [] and healer.answers == {} and healer.problem.code == "storage-empty"
 
 
 def test_without_a_noted_source_it_says_what_to_do(place):
@@ -224,7 +224,7 @@ def test_an_id_that_could_be_a_path_is_not_asked_for(place):
     healer = place.healer()
     name = place.keys["blocks"][2]
     for key in (("blocks", "../x", name), ("heads", place.library, name), ("blocks", place.library, "../" + name[3:]), ("blocks", place.library, "")):
-        assert healer.heal({key: "missing"}) == []
+        assert healer.heal([key]) == []
     assert healer.answers == {} and healer.problem is None
 
 

@@ -26,7 +26,6 @@ FIXED = bytes([0xDA, 0x90, 0x45, 0xC3, 0x06, 0xC7, 0xCC, 0x26])
 CIPHERS = {1: ("-aes-128-cbc", 16), 2: ("-aes-256-cbc", 32), 3: ("-aes-128-ecb", 16), 4: ("-aes-256-cbc", 32)}
 
 
-
 def pbkdf2(secret, salt, rounds, length):
     """RFC 8018, 5.2, by hand."""
     made = b""
@@ -123,8 +122,8 @@ def test_a_library_of_a_server_that_writes_no_magic_opens_by_its_key_alone(versi
 
 @needs_openssl
 @pytest.mark.parametrize("version, damage", [
-    (1, {"magic": None}), (2, {"key": None}), (2, {"key": "zz"}), (2, {"key": "00" * 48}), (4, {"key": "00" * 47}), (3, {"salt": None}), (4, {"salt": "ab" * 31}),
-    (4, {"salt": 7}), (4, {"key": ["x"]}),
+    (1, {"magic": None}), (2, {"key": None}), (2, {"key": "zz"}), (2, {"key": "00" * 48}), (4, {"key": "00" * 47}), (3, {"salt": None}),
+    (4, {"salt": "ab" * 31}), (4, {"salt": 7}), (4, {"key": ["x"]}),
 ])
 def test_damaged_key_material_is_told_apart_from_a_wrong_password(version, damage):
     with pytest.raises(SeafileError) as caught:

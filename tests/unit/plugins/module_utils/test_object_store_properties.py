@@ -84,7 +84,7 @@ def changes(data, content):
     yield "extended", content + content
 
 
-@examples(120)
+@examples(60)
 @given(ENTRIES, VERSIONS, st.integers(0, 9), STYLES)
 def test_a_directory_is_read_with_every_name_and_its_hash_is_right(entries, version, level, style):
     key, content = model_store.directory_object(entries, version, level, **style)
@@ -94,7 +94,7 @@ def test_a_directory_is_read_with_every_name_and_its_hash_is_right(entries, vers
     assert [(entry.name, entry.id.hex(), entry.is_directory) for entry in read.entries] == entries
 
 
-@examples(60)
+@examples(30)
 @given(st.lists(KEYS, max_size=8), VERSIONS, st.integers(0, 9), STYLES, st.integers(0, 2 ** 63))
 def test_a_file_is_read_with_its_blocks_in_their_order_and_its_hash_is_right(blocks, version, level, style, size):
     key, content = model_store.file_object(blocks, version, size, level, **style)
@@ -110,7 +110,7 @@ COMMITS = st.fixed_dictionaries({
     "encrypted": st.sampled_from(["true", "false", None])})
 
 
-@examples(120)
+@examples(60)
 @given(COMMITS)
 def test_a_commit_of_either_rule_is_read_and_its_id_is_accepted(fields):
     key, content = model_store.commit_object(STORE, **fields)
@@ -121,7 +121,7 @@ def test_a_commit_of_either_rule_is_read_and_its_id_is_accepted(fields):
     assert (read.version, read.library, read.name, read.encrypted) == (fields["version"], STORE, fields["repo_name"], fields["encrypted"] == "true")
 
 
-@examples(60)
+@examples(30)
 @given(st.one_of(ENTRIES.filter(bool), st.lists(KEYS, min_size=1, max_size=8)), VERSIONS, st.data())
 def test_a_change_of_an_fs_object_is_found_or_changes_nothing_that_is_read(content_of, version, data):
     if isinstance(content_of[0], str):
@@ -141,7 +141,7 @@ def test_a_change_of_an_fs_object_is_found_or_changes_nothing_that_is_read(conte
             place.read("fs", key, changed, version, check_hash=False)
 
 
-@examples(60)
+@examples(30)
 @given(COMMITS, st.data())
 def test_a_change_of_what_a_commits_id_covers_is_found(fields, data):
     def covered(content):
@@ -176,7 +176,7 @@ JSON = st.recursive(
     max_leaves=12)
 
 
-@examples(150)
+@examples(100)
 @given(st.one_of(JSON.map(lambda document: json.dumps(document).encode()), st.binary(max_size=80)), st.booleans(), VERSIONS, st.booleans())
 def test_any_content_at_all_is_read_or_is_a_damage(content, packed, version, check_hash):
     with Place() as place:
@@ -186,7 +186,7 @@ def test_any_content_at_all_is_read_or_is_a_damage(content, packed, version, che
             assert damage is None or damage.kind in ("truncated", "unparsable", "wrong-hash", "mismatch", "empty")
 
 
-@examples(100)
+@examples(60)
 @given(st.integers(0, 4), st.binary(max_size=150), st.integers(0, 2 ** 32 - 1))
 def test_any_binary_fs_object_is_read_or_is_a_damage(kind, rest, length):
     with Place() as place:
@@ -199,7 +199,7 @@ def test_any_binary_fs_object_is_read_or_is_a_damage(kind, rest, length):
 LARGE = st.lists(st.tuples(NAMES.map(lambda name: name[:10]), KEYS, st.booleans()), min_size=1, max_size=12)
 
 
-@examples(60)
+@examples(30)
 @given(st.one_of(LARGE, st.lists(KEYS, min_size=1, max_size=12)), STYLES, st.sampled_from([210, 211, 256, 1000]), st.data())
 def test_a_large_object_is_read_in_pieces_as_a_small_one_at_once(content_of, style, piece, data):
     if isinstance(content_of[0], str):
@@ -219,7 +219,7 @@ def test_a_large_object_is_read_in_pieces_as_a_small_one_at_once(content_of, sty
                 assert in_pieces == at_once
 
 
-@examples(60)
+@examples(30)
 @given(st.one_of(ENTRIES, st.lists(KEYS, max_size=8)), VERSIONS, st.data())
 def test_what_an_object_points_at_is_the_same_with_and_without_its_names(content_of, version, data):
     if content_of and isinstance(content_of[0], str):
@@ -272,16 +272,13 @@ def bomb(begin, repeated, times):
 PIECE = 1 << 20
 
 
-@pytest.mark.parametrize("begin, item", [
-    (b"", b" "), (b'{"type":3,"dirents":[', b"[],"), (b'{"type":3,"dirents":[', b"0,"), (b'{"type":1,"block_ids":[', b'"ab",'),
-    (b'{"type":1,"block_ids":["', b"a"), (b'{"type":3,"dirents":[', b"["), (b"", b'{"a":')])
-@pytest.mark.parametrize("size", [200, 2000])
+@pytest.mark.parametrize("begin, item", [(b"", b" "), (b'{"type":3,"dirents":[', b"[],")])
+@pytest.mark.parametrize("size", [300, 3000])
 def test_a_zip_bomb_takes_no_more_memory_however_large_it_grows(begin, item, size):
     content = bomb(begin, item * (PIECE // len(item)), size)
     with Place() as place:
         (dummy, damage), peak = memory(lambda: place.read("fs", "a" * 40, content))
-    # Cut in its zlib stream where it is small, larger than the limit where it is large.
-    assert damage.kind in ("truncated", "unparsable")
+    assert damage.kind == "unparsable" and "larger than" in damage.cause
     assert peak < 3 * object_store.MAX_FS_BYTES
 
 
@@ -289,8 +286,8 @@ def test_a_zip_bomb_takes_no_more_memory_however_large_it_grows(begin, item, siz
     (b'{"type":3,"dirents":[', b"[],"), (b'{"type":3,"dirents":[', b"0,"), (b'{"type":1,"block_ids":[', b'"ab",'), (b'{"type":3,"dirents":[', b"{},"),
     (b'{"type":1,"block_ids":["', b"a"), (b'{"type":3,"dirents":[', b"["), (b'{"type":3,"dirents":[{"id":', b"["), (b'{"type":3,"version":', b"1")])
 def test_json_that_would_grow_when_it_is_parsed_is_refused_early(begin, item):
-    content = zlib.compress(begin + item * (60 * PIECE // len(item)), 1)
+    content = zlib.compress(begin + item * (20 * PIECE // len(item)), 1)
     with Place() as place:
         (dummy, damage), peak = memory(lambda: place.read("fs", "a" * 40, content))
     assert damage.kind == "unparsable"
-    assert peak < 200 * PIECE
+    assert peak < 80 * PIECE

@@ -9,7 +9,7 @@ import json
 import os
 
 import pytest
-from ansible_collections.seafleet.seafile.plugins.module_utils import atomic, set_choice, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import atomic, pointers, set_choice, set_order, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 from ansible_collections.seafleet.seafile.plugins.module_utils.set_choice import Request
@@ -114,7 +114,7 @@ class Backup:
         return caught.value
 
     def paths(self, choice):
-        return set(choice.examined.closure.paths())
+        return set(choice.examined.walked.paths())
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def test_a_set_counts_by_when_it_was_begun_and_not_by_its_id(backup):
 @pytest.mark.parametrize("before", ["yesterday", "2026-11-23", "20261399T030000Z", ""])
 def test_a_moment_that_is_none_is_refused(backup, before):
     with pytest.raises(SeafileError) as caught:
-        set_choice.begun_before([], before)
+        set_order.begun_before([], before)
     assert caught.value.code == "time-invalid"
 
 
@@ -332,7 +332,7 @@ def test_with_the_fallback_only_the_damaged_library_comes_from_the_set_before(ba
     choice = backup.choose(fallback=True)
     assert taken(choice) == TUESDAY and choice.heads == {backup.ids["A"]: old} and choice.passed_over == []
     assert choice.fallbacks == [{"library": backup.ids["A"], "name": "A", "set_id": MONDAY, "head": old}]
-    assert {row["name"]: row["head"] for row in choice.examined.closure.libraries} == {"A": old, "B": backup.heads["B"]}
+    assert {row["name"]: row["head"] for row in choice.examined.walked.libraries} == {"A": old, "B": backup.heads["B"]}
     paths = backup.paths(choice)
     assert os.path.relpath(backup.files["B"], backup.layout.objects) in paths
     assert os.path.relpath(backup.files["A"], backup.layout.objects) not in paths, "newer objects beside an older head make clients delete files"
@@ -377,7 +377,7 @@ def test_an_origin_falls_back_with_its_sub_library_and_the_place_they_were_merge
     backup.seal(TUESDAY, backup.record(backup.finding("S", backup.files["S"])))
     choice = backup.choose(fallback=True)
     assert choice.heads == {backup.ids[name]: monday[name] for name in ("A", "S")}
-    assert choice.places == {backup.ids["S"]: set_choice.Place(base, "/S")}
+    assert choice.places == {backup.ids["S"]: pointers.Place(base, "/S")}
     assert sorted(entry["name"] for entry in choice.fallbacks) == ["A", "S"]
 
 
@@ -448,7 +448,7 @@ def test_a_library_whose_row_of_heads_is_double_does_not_fall_back(backup):
 @pytest.mark.parametrize("ids", [["All"], [None], ["A" * 36], [1]])
 def test_accepted_libraries_are_ids(ids):
     with pytest.raises(SeafileError) as caught:
-        set_choice.require_library_ids(ids, "accept_damage")
+        set_order.require_library_ids(ids, "accept_damage")
     assert caught.value.code == "library-id-invalid"
 
 

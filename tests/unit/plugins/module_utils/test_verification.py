@@ -17,7 +17,15 @@ import time
 import zlib
 
 import pytest
-from ansible_collections.seafleet.seafile.plugins.module_utils import closure, object_store, pointers, proved_index, verification
+from ansible_collections.seafleet.seafile.plugins.module_utils import (
+    closure,
+    family_walk,
+    object_store,
+    pointers,
+    proved_index,
+    verification,
+    verification_outcome,
+)
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectDirectory, ObjectStore
 from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils import real_sets
@@ -33,7 +41,7 @@ TEAMS = pytest.mark.parametrize("processes", [1, 3], ids=["alone", "together"])
 @pytest.fixture(autouse=True)
 def fixture_every_family_is_large(monkeypatch):
     """With several processes, walk every family with all of them together: that is the harder way."""
-    monkeypatch.setattr(verification, "_LARGE_SECONDS", -1)
+    monkeypatch.setattr(family_walk, "_LARGE_SECONDS", -1)
 
 
 @pytest.fixture(scope="module", name="unpacked")
@@ -67,7 +75,7 @@ def fixture_reads(monkeypatch):
 
 def settle(monkeypatch):
     """Let directories count as quiet, although the test has just written them; changes come more than a clock's tick later."""
-    monkeypatch.setattr(verification, "_RACY_NS", 0)
+    monkeypatch.setattr(family_walk, "_RACY_NS", 0)
     time.sleep(0.02)
 
 
@@ -324,11 +332,11 @@ def test_directories_are_listed_only_when_they_have_changed(maker, index, monkey
 def test_a_library_that_stands_still_is_not_walked_however_often(maker, index, monkeypatch):
     fill(maker, 300, libraries=2)
     verify(maker, index)
-    monkeypatch.setattr(verification._Part, "begin", None)
+    monkeypatch.setattr(family_walk.Part, "begin", None)
     for pause in (0.0, 0.02, 0.0):
         time.sleep(pause)
         assert verify(maker, index).trusted == maker.count
-        monkeypatch.setattr(verification, "_RACY_NS", 0)
+        monkeypatch.setattr(family_walk, "_RACY_NS", 0)
 
 
 def test_a_directory_that_has_just_changed_is_listed_the_next_time_too(maker, index):
@@ -710,15 +718,15 @@ def no_children():
 @pytest.mark.parametrize("large", [-1, 1000], ids=["together", "each alone"])
 def test_a_process_that_is_killed_fails_the_verification_at_once(maker, index, monkeypatch, step, large):
     fill(maker, 300, libraries=3)
-    monkeypatch.setattr(verification, "_LARGE_SECONDS", large)
-    original = getattr(verification._Part, step)
+    monkeypatch.setattr(family_walk, "_LARGE_SECONDS", large)
+    original = getattr(family_walk.Part, step)
 
     def die(self, *arguments):
         if self.me == 1 or large > 0:
             os.kill(os.getpid(), signal.SIGKILL)
         return original(self, *arguments)
 
-    monkeypatch.setattr(verification._Part, step, die)
+    monkeypatch.setattr(family_walk.Part, step, die)
     began = time.monotonic()
     with pytest.raises(SeafileError) as caught:
         verify(maker, index, processes=2)
@@ -742,7 +750,7 @@ def test_what_fails_in_a_process_fails_the_verification(maker, index, monkeypatc
     def fail(*dummy):
         raise error
 
-    monkeypatch.setattr(verification._Part, "begin", fail)
+    monkeypatch.setattr(family_walk.Part, "begin", fail)
     with pytest.raises(raised) as caught:
         verify(maker, index, processes=2)
     if isinstance(error, PermissionError):
@@ -760,7 +768,7 @@ def test_no_process_is_left_and_each_object_is_read_once(maker, index):
 
 
 def test_many_small_libraries_and_a_large_one_are_verified_together(maker, index, monkeypatch):
-    monkeypatch.setattr(verification, "_LARGE_SECONDS", 0.01)
+    monkeypatch.setattr(family_walk, "_LARGE_SECONDS", 0.01)
     fill(maker, 2000, libraries=1)
     for number in range(30):
         small(maker, f"file {number}".encode())
@@ -831,7 +839,7 @@ def test_a_directory_of_a_hundred_thousand_entries_is_verified(maker, index):
 
 @TEAMS
 def test_findings_are_bounded_and_counted(maker, index, processes, monkeypatch):
-    monkeypatch.setattr(verification, "MOST_FINDINGS", 7)
+    monkeypatch.setattr(verification_outcome, "MOST_FINDINGS", 7)
     contents = [f"content {number}".encode() for number in range(40)]
     library, dummy, made = small(maker, *contents)
     other, dummy, made_there = small(maker, *contents)

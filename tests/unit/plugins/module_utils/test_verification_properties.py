@@ -51,7 +51,7 @@ def found_at(level, damaged):
 @LEVELS
 @pytest.mark.parametrize("index", [True, False])
 def test_a_whole_store_has_no_findings(level, index):
-    @examples(25)
+    @examples(6)
     @given(MODELS)
     def prove(model):
         with Stored(model) as stored:
@@ -64,7 +64,7 @@ def test_a_whole_store_has_no_findings(level, index):
 
 @LEVELS
 def test_without_anything_proved_before_every_damage_is_found_at_every_level(level):
-    @examples(40)
+    @examples(12)
     @given(MODELS, SEEDS)
     def prove(model, seed):
         with Stored(model) as stored:
@@ -76,7 +76,7 @@ def test_without_anything_proved_before_every_damage_is_found_at_every_level(lev
 
 @LEVELS
 def test_after_a_clean_verification_every_damage_that_the_level_promises_is_found(level):
-    @examples(60)
+    @examples(25)
     @given(MODELS, SEEDS, st.sampled_from(["full", "new"]))
     def prove(model, seed, first):
         with Stored(model) as stored:
@@ -100,7 +100,7 @@ def test_after_a_clean_verification_every_damage_that_the_level_promises_is_foun
 
 @LEVELS
 def test_what_is_missing_by_the_rules_is_no_finding_before_and_after_a_clean_verification(level):
-    @examples(30)
+    @examples(8)
     @given(MODELS, SEEDS, st.booleans())
     def prove(model, seed, before):
         chance = random.Random(seed)
@@ -118,7 +118,7 @@ def test_what_is_missing_by_the_rules_is_no_finding_before_and_after_a_clean_ver
 
 @LEVELS
 def test_a_healed_object_is_no_finding_any_more(level):
-    @examples(20)
+    @examples(8)
     @given(MODELS, SEEDS)
     def prove(model, seed):
         with Stored(model) as stored:
@@ -138,7 +138,7 @@ def test_a_healed_object_is_no_finding_any_more(level):
     prove()
 
 
-@examples(25)
+@examples(8)
 @given(SEEDS, SEEDS, st.sampled_from(["quick", "new"]))
 def test_an_index_from_another_store_or_a_cut_one_is_never_believed(seed, damage, level):
     mine, other = (Builder(random.Random(number)).model() for number in (seed, seed))
@@ -164,7 +164,7 @@ def test_an_index_from_another_store_or_a_cut_one_is_never_believed(seed, damage
 
 @LEVELS
 def test_several_processes_find_the_same_as_one(level):
-    @examples(8)
+    @examples(3)
     @given(MODELS, SEEDS)
     def prove(model, seed):
         with Stored(model) as stored:

@@ -281,7 +281,8 @@ def test_an_interrupted_export_is_completed_by_the_next_one(made, monkeypatch):
     assert all(path.endswith(".seafleet-partial") or content is None or content.startswith(b"file ") for path, content in left.items())
     result = backup.export(made.dest, library="Made")
     assert (result["equal"], result["written"]) == (4, 2)
-    assert tree_of(made.dest) == {"0": b"file 0", "1": b"file 1", "2": b"file 2", "folder": None, "folder/0": b"file 3", "folder/1": b"file 4", "folder/2": b"file 5"}
+    written = {"0": b"file 0", "1": b"file 1", "2": b"file 2", "folder/0": b"file 3", "folder/1": b"file 4", "folder/2": b"file 5"}
+    assert tree_of(made.dest) == dict(written, folder=None)
     assert os.stat(made.dest / "folder").st_mtime == TIME
     assert not backup.export(made.dest, library="Made")["changed"]
 
@@ -408,7 +409,7 @@ def test_a_file_object_of_another_form_is_damage(made, document):
 def test_a_large_folder_and_a_bomb_of_json_need_bounded_memory(made):
     many = [folder_entry(f"{number:07d}", ZERO) for number in range(60000)]  # above 4 MiB, entries are reduced while they are read
     large = made.folder(*many)
-    bomb = b'{"dirents": [' + b"[]," * 20_000_000 + b'[]], "type": 3, "version": 1}'
+    bomb = b'{"dirents": [' + b"[]," * 5_000_000 + b'[]], "type": 3, "version": 1}'
     key = made.maker.write("fs", made.library, hashlib.sha1(bomb).hexdigest(), zlib.compress(bomb, 1))
     backup = made.backup(made.folder(folder_entry("bomb", key), folder_entry("large", large)))
     length = len(bomb)
@@ -521,7 +522,8 @@ def test_a_destination_that_is_none_is_refused(made):
     os.symlink("nowhere", made.tmp_path / "dangling")
     inside = made.tmp_path / "backup" / "files.example.org"
     before = tree_of(made.tmp_path)
-    for dest in ("relative", made.tmp_path / "file", made.tmp_path / "link", f"{made.tmp_path}/link/", made.tmp_path / "dangling", inside, inside / "sets" / "x"):
+    outside = (made.tmp_path / "file", made.tmp_path / "link", f"{made.tmp_path}/link/", made.tmp_path / "dangling")
+    for dest in ("relative", *outside, inside, inside / "sets" / "x"):
         assert failure(backup.export, dest, library="Made").code == "export-dest"
     assert tree_of(made.tmp_path) == before
 
