@@ -55,7 +55,8 @@ _NAME_QUOTED = _Token(re.compile(rb'`([^`]*(?:``[^`]*)*)`(?!`)|"([^"]*(?:""[^"]*
 _MYSQL_STRING = _Token(
     re.compile(rb"'([^'\\]*(?:(?:\\.|'')[^'\\]*)*)'(?!')|\"([^\"\\]*(?:(?:\\.|\"\")[^\"\\]*)*)\"(?!\")", re.DOTALL), re.compile(rb"['\"]"))
 _SQLITE_STRING = _Token(re.compile(rb"'([^']*(?:''[^']*)*)'(?!')"), re.compile(rb"'"))
-_MYSQL_ESCAPE = re.compile(rb"\\(.)|(['\"])\2", re.DOTALL)
+# Only the quote that the string stands in is doubled in it: '""' holds two.
+_MYSQL_ESCAPE = {quote: re.compile(rb"\\(.)|(" + quote + rb"){2}", re.DOTALL) for quote in (b"'", b'"')}
 _MYSQL_ESCAPES = {b"0": b"\0", b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"Z": b"\x1a", b"%": b"\\%", b"_": b"\\_"}
 # What a statement that is stepped over consists of mostly: taken in one go; whatever else comes is looked at singly.
 _PLAIN = re.compile(rb"(?:[^'\"`;#/\[\\-]+|'[^'\\]*'|\"[^\"\\]*\")*")
@@ -339,7 +340,7 @@ class _Dump:
         if self.mysql:
             raw = found.group(1) if found.group(1) is not None else found.group(2)
             if b"\\" in raw or found.group()[:1] in raw:
-                raw = _MYSQL_ESCAPE.sub(lambda m: m.group(2) or _MYSQL_ESCAPES.get(m.group(1), m.group(1)), raw)
+                raw = _MYSQL_ESCAPE[found.group()[:1]].sub(lambda m: m.group(2) or _MYSQL_ESCAPES.get(m.group(1), m.group(1)), raw)
         else:
             raw = found.group(1).replace(b"''", b"'")
         return raw.decode("utf-8", "surrogateescape")
