@@ -42,7 +42,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.set_order import 
     passed_over,
     require_ended,
 )
-from ansible_collections.seafleet.seafile.plugins.module_utils.verification_record import DAMAGED, SOURCE
+from ansible_collections.seafleet.seafile.plugins.module_utils.verification_record import DAMAGED, SOURCE, VERIFIED
 
 FINDINGS_RETURNED = 100
 FINDINGS_NAMED = 5
@@ -420,7 +420,7 @@ def _fall_back(choice: Choice, layout: ServerLayout, store: ObjectStore, rows: t
     base, left = choice.candidate, choice.examined.unaccepted(request.accepted)
     search = _Fallback(layout, store, base, rows)
     refused: list[str] = []
-    sources: dict[str, str] = {}
+    sources: dict[str, tuple[str, str]] = {}
     for store_id in sorted({base.store_of(finding.library) or "" for finding in left} - {""}):
         state, reasons = search.search(store_id)
         if state is None:
@@ -430,12 +430,14 @@ def _fall_back(choice: Choice, layout: ServerLayout, store: ObjectStore, rows: t
         choice.heads.update(state.heads)
         choice.places.update(state.places)
         base.known = base.known.joined(search.known(state))
-        sources.update({library_id: state.set_id for library_id in (*state.heads, *state.places)})
+        reason = next(finding.sentence for finding in left if base.store_of(finding.library) == store_id)
+        sources.update({library_id: (state.set_id, reason) for library_id in (*state.heads, *state.places)})
     if choice.heads or choice.places:
         combined = with_heads(base.pointers, choice.heads, choice.places)
         choice.examined = examine(store, base, combined)
         choice.fallbacks = [
-            {"library": library["id"], "name": library["name"], "set_id": sources[library["id"]], "head": library["head"]}
+            {"library": library["id"], "name": library["name"], "set_id": sources[library["id"]][0], "head": library["head"],
+             "reason": sources[library["id"]][1]}
             for library in choice.examined.walked.libraries if library["id"] in sources]
         left = choice.examined.unaccepted(request.accepted)
     if left:
@@ -454,7 +456,7 @@ def _note_state(choice: Choice) -> None:
     accepted = choice.examined.findings
     if accepted:
         libraries = sorted({printable(finding.library_name or finding.library) for finding in accepted})
-        choice.notes.append(f"{len(accepted)} objects of {', '.join(libraries)} are missing or damaged, which was accepted; first: {accepted[0].sentence}")
+        choice.notes.append(f"missing or damaged, which was accepted: {len(accepted)} of {', '.join(libraries)}; first: {accepted[0].sentence}")
 
 
 # -- in words --------------------------------------------------------------------------------------------------------
@@ -465,7 +467,7 @@ def state_in_words(row: Row) -> str:
     record = row.get("verification")
     if not record:
         return "sealed, never verified" if row["state"] == SEALED else row["state"]
-    return f"{row['state']}, as the {record['level']} verification found that ended {record['ended']}"
+    return f"{'verified' if row['state'] == VERIFIED else 'found damaged'} at {record['ended']} (level {record['level']})"
 
 
 def report(choice: Choice) -> list[str]:
@@ -475,11 +477,11 @@ def report(choice: Choice) -> list[str]:
     for other in choice.passed_over:
         lines.append(f"passed over: {other['set_id']} ({other['state']}): {'; '.join(other['reasons'])}")
     for entry in choice.fallbacks:
-        lines.append(f"from the older set {entry['set_id']}: {printable(entry['name'])} ({entry['library']})")
+        lines.append(f"from the older set {entry['set_id']}: {printable(entry['name'])} ({entry['library']}); in the chosen one: {entry['reason']}")
     known = choice.known_damage()
     if known:
         names = sorted({printable(finding.library_name or finding.library) for finding in choice.examined.known})
-        lines.append(f"damaged at the source, so in every backup: {len(known)} objects" + (f" of {', '.join(names[:FINDINGS_NAMED])}" if names else "")
+        lines.append(f"damaged at the source, so in every backup: {len(known)}" + (f" of {', '.join(names[:FINDINGS_NAMED])}" if names else "")
                      + f", such as {known[0]}")
     return lines + [f"note: {note}" for note in choice.notes]
 

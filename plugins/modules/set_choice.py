@@ -132,16 +132,15 @@ passed_over:
   type: list
   elements: dict
   sample:
-    - set_id: 20261123T030000Z
-      state: damaged
+    - set_id: 20261123T094435Z
+      state: verified
       reasons:
-        - "Projekte (f80ccfb3-2029-4f0f-9307-49b17b935c56): 1 object damaged in this backup, first (history): commit
-          f64f248f9abc2e4026699f7f6b51a5d6ae18b8f6 missing (there is no such file)."
+        - "History: commit 36ac6324c0d4ef9c0e6501979eae0dba3d1b374f missing (there is no such file)"
 heads:
   description: With O(fallback), the commit that each library from an older set gets as its head, by the library's id.
   returned: success
   type: dict
-  sample: {f80ccfb3-2029-4f0f-9307-49b17b935c56: 1e7d2b6a5f0c7f0f5a0f0e7a1f0a7a9e5b1c2d3e}
+  sample: {08cb4330-5c51-4e91-a6a0-5409053e95af: 4bb857aec4dab87a16baed28f65fa7951291b610}
 sub_libraries:
   description:
     - With O(fallback), for sub-libraries from an older set the C(base_commit) and C(path) that they had there, where those are others
@@ -171,11 +170,16 @@ fallbacks:
       description: Its head there.
       type: str
       returned: always
+    reason:
+      description: The first object that is missing or damaged in the chosen set, of the library or of one that it hangs together with.
+      type: str
+      returned: always
   sample:
-    - library: f80ccfb3-2029-4f0f-9307-49b17b935c56
-      name: Projekte
-      set_id: 20261122T030000Z
-      head: 1e7d2b6a5f0c7f0f5a0f0e7a1f0a7a9e5b1c2d3e
+    - library: 08cb4330-5c51-4e91-a6a0-5409053e95af
+      name: History
+      set_id: 20261123T094411Z
+      head: 4bb857aec4dab87a16baed28f65fa7951291b610
+      reason: "History: commit 36ac6324c0d4ef9c0e6501979eae0dba3d1b374f missing (there is no such file)"
 known_damage:
   description: Objects that are missing or damaged on the server itself, as the set's verification found, C(KIND/STORE/ID).
   returned: success
@@ -199,8 +203,8 @@ report:
   type: list
   elements: str
   sample:
-    - "chosen: 20261122T030000Z, begun 2026-11-22T03:00:00Z: verified, as the new verification found that ended 2026-11-22T03:04:05Z"
-    - "passed over: 20261123T030000Z (damaged): Projekte (f80ccfb3-2029-4f0f-9307-49b17b935c56): 1 object damaged in this backup"
+    - "chosen: 20261123T094411Z, begun 2026-11-23T09:44:11Z: verified at 2026-11-23T09:44:27Z (level new)"
+    - "passed over: 20261123T094435Z (verified): History: commit 36ac6324c0d4ef9c0e6501979eae0dba3d1b374f missing (there is no such file)"
 notes:
   description: What is not as it should be about the chosen set; these stand in RV(report) too.
   returned: success

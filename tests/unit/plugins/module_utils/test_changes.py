@@ -134,10 +134,10 @@ def test_equal_subtrees_are_not_read(server):
 
 def test_the_edits_of_one_known_and_one_new_parent_are_listed(server):
     old = server.heads[server.library]
-    first = server.commit({"one": server.file("theirs")}, {"kept": server.kept})
+    first = server.commit({"one": server.file("theirs")}, {"kept": server.kept}, ctime=1001)
     server.remember()
-    branch = server.commit({"branch": server.file("of a client that was behind")}, parent=old)
-    server.commit({"one": server.file("theirs"), "branch": server.file("of a client that was behind")}, {"kept": server.kept}, first, branch)
+    branch = server.commit({"branch": server.file("of a client that was behind")}, parent=old, ctime=1002)
+    server.commit({"one": server.file("theirs"), "branch": server.file("of a client that was behind")}, {"kept": server.kept}, first, branch, ctime=1003)
     assert server.family().mode == changes.WALKED and server.listed() == server.new()
 
 
@@ -145,7 +145,7 @@ def test_a_tree_of_the_known_history_is_no_base_since_a_limit_may_have_emptied_i
     """The known set's old trees may lack objects that a client has uploaded again."""
     old = server.heads[server.library]
     server.more["RepoHistoryLimit"] = [{"repo_id": server.library, "days": 0}]
-    server.commit({"other": server.file("other")})
+    server.commit({"other": server.file("other")}, ctime=1001)
     for where, dummy, names in os.walk(server.maker.root):  # what the collection leaves
         for name in names:
             path = os.path.relpath(os.path.join(where, name), server.maker.root)
@@ -155,8 +155,9 @@ def test_a_tree_of_the_known_history_is_no_base_since_a_limit_may_have_emptied_i
     again = server.maker.directory(server.library, {name: server.file(name) for name in "abc"})
     assert again == server.kept
     head = server.heads[server.library]
-    branch = server.commit({"one": server.file("one")}, {"kept": again}, parent=old)
-    server.commit({"one": server.file("one"), "other": server.file("other")}, {"kept": again}, head, branch)
+    branch = server.commit({"one": server.file("one")}, {"kept": again}, parent=old, ctime=1002)
+    server.commit({"one": server.file("one"), "other": server.file("other")}, {"kept": again}, head, branch, ctime=1003)
+    assert server.family().mode == changes.WALKED
     assert server.new() <= server.listed() and object_path("fs", server.library, bytes.fromhex(again)) in server.listed()
 
 
@@ -307,6 +308,14 @@ def test_a_wrong_clock_loses_nothing(server, known_time, new_time):
     branch = server.commit({"branch": server.file("branch")}, parent=commits[3], ctime=new_time)
     server.commit({"n": server.file("merged"), "branch": server.file("branch")}, {}, commits[-1], branch, ctime=new_time + 1)
     assert server.family().mode == changes.WALKED and server.new() <= server.listed()
+
+
+def test_of_commits_of_one_second_no_known_ones_are_read_for_nothing(server):
+    for number in range(200):
+        server.commit({"n": server.file(str(number))}, ctime=1000)
+    server.remember()
+    server.commit({"n": server.file("new")}, ctime=1000)
+    assert server.listed() == server.new() and server.family().reads < 8
 
 
 def test_a_short_merge_reads_only_the_commits_in_between(server):

@@ -146,7 +146,7 @@ def test_the_newest_verified_set_is_taken_and_a_newer_one_that_lacks_a_commit_is
     assert taken(choice) == MONDAY and choice.notes == []
     assert [(row["set_id"], row["state"], row["reasons"]) for row in choice.passed_over] == [(TUESDAY, "damaged", ["A: damaged in this backup"])]
     said = set_choice.report(choice)
-    assert said[0].startswith(f"chosen: {MONDAY}, begun 2026-11-23T03:00:00Z: verified, as the new verification found that ended")
+    assert said[0] == f"chosen: {MONDAY}, begun 2026-11-23T03:00:00Z: verified at 2026-11-27T00:00:00Z (level new)"
     assert said[1] == f"passed over: {TUESDAY} (damaged): A: damaged in this backup"
     assert commit not in "".join(backup.paths(choice)).replace("/", "")
 
@@ -293,7 +293,7 @@ def test_accepted_damage_of_one_library_does_not_cover_another(backup):
     backup.seal(TUESDAY, backup.record(*(backup.finding(name, backup.files[name]) for name in ("A", "B"))))
     assert taken(backup.choose(accepted=["A"])) == MONDAY
     choice = backup.choose(accepted=["A", "B"])
-    assert taken(choice) == TUESDAY and "2 objects of A, B are missing or damaged, which was accepted" in " ".join(choice.notes)
+    assert taken(choice) == TUESDAY and "missing or damaged, which was accepted: 2 of A, B; first: " in " ".join(choice.notes)
 
 
 def test_what_is_damaged_at_the_source_does_not_count_against_a_set_and_is_told(backup):
@@ -303,7 +303,7 @@ def test_what_is_damaged_at_the_source_does_not_count_against_a_set_and_is_told(
     backup.seal(TUESDAY, backup.record(backup.finding("A", block, where="source")))
     choice = backup.choose()
     assert taken(choice) == TUESDAY and choice.known_damage() == [set_choice.key_of(backup.finding("A", block))]
-    assert any(line.startswith("damaged at the source, so in every backup: 1 objects of A") for line in set_choice.report(choice))
+    assert any(line.startswith("damaged at the source, so in every backup: 1 of A") for line in set_choice.report(choice))
     os.unlink(backup.files["B"])
     assert backup.fails(set_id=TUESDAY).details["findings_total"] == 1, "what the record does not name counts"
 
@@ -327,16 +327,20 @@ def test_with_the_fallback_only_the_damaged_library_comes_from_the_set_before(ba
     backup.seal(MONDAY, backup.record())
     for name in ("A", "B"):
         backup.write(name)
+    lost = backup.heads["A"]
     os.unlink(backup.commit_path("A"))
     backup.seal(TUESDAY, backup.record(backup.finding("A", backup.commit_path("A"))))
     choice = backup.choose(fallback=True)
     assert taken(choice) == TUESDAY and choice.heads == {backup.ids["A"]: old} and choice.passed_over == []
+    reason = choice.fallbacks[0].pop("reason")
     assert choice.fallbacks == [{"library": backup.ids["A"], "name": "A", "set_id": MONDAY, "head": old}]
+    assert reason == f"A: commit {lost} missing (there is no such file)"
     assert {row["name"]: row["head"] for row in choice.examined.walked.libraries} == {"A": old, "B": backup.heads["B"]}
     paths = backup.paths(choice)
     assert os.path.relpath(backup.files["B"], backup.layout.objects) in paths
     assert os.path.relpath(backup.files["A"], backup.layout.objects) not in paths, "newer objects beside an older head make clients delete files"
-    assert any(line == f"from the older set {MONDAY}: A ({backup.ids['A']})" for line in set_choice.report(choice))
+    choice.fallbacks[0]["reason"] = reason
+    assert f"from the older set {MONDAY}: A ({backup.ids['A']}); in the chosen one: {reason}" in set_choice.report(choice)
     assert choice.list_key().startswith(TUESDAY) and choice.list_key() != TUESDAY
 
 

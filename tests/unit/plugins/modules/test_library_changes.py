@@ -216,7 +216,7 @@ def test_where_most_is_new_the_changed_directories_are_listed(server, monkeypatc
     result = server.run(3, since=1)
     assert result["libraries"] == dict(NOTHING, unmoved=2, by_directories=1)
     assert 3 <= result["directories"] <= 6 and all(entry.endswith("/") and entry.count("/") == 3 for entry in entries(server.dest))
-    needed = {path for path in closure.walk(ObjectStore(server.maker.root), pointers.read_pointers(server.dump), 0).paths()}
+    needed = set(closure.walk(ObjectStore(server.maker.root), pointers.read_pointers(server.dump), 0).paths())
     assert len(server.listed() & needed) >= 4
 
 
