@@ -326,12 +326,13 @@ def run(program: Program, libraries: t.Sequence[str], timeout: float, output: t.
     It changes nothing in that mode, so that it may be ended at any moment.
     """
     environment = {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": program.home, "USER": program.user or str(program.uid)}
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": program.home,
+        "USER": program.user or str(program.uid)}
     if "TZ" in os.environ:
         environment["TZ"] = os.environ["TZ"]
     try:
         # A process group of its own: the program is a child of the script. / as directory: the user may not enter this one.
-        process = subprocess.Popen(  # pylint: disable=consider-using-with
+        process = subprocess.Popen(  # pylint: disable=consider-using-with,ansible-bad-function
             ["bash", program.path, *require_libraries(libraries)], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd="/",
             env=environment, start_new_session=True, close_fds=True, **_identity(program))
     except FileNotFoundError as error:

@@ -22,7 +22,15 @@ from hypothesis import strategies as st
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import closure, pointers
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
-from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils.model_store import DAY, NOW, CommitModel, LibraryModel, Model, commit_object, object_file
+from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils.model_store import (
+    DAY,
+    NOW,
+    CommitModel,
+    LibraryModel,
+    Model,
+    commit_object,
+    object_file,
+)
 from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils.properties import examples
 from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils.synthetic_store import Maker
 
@@ -262,7 +270,8 @@ def test_foreign_files_among_the_objects_change_nothing(model, seed):
         before = list(closure.walk(ObjectStore(stored.objects), pointers.make_pointers(model.tables()), NOW).paths())
         for key in chance.sample(sorted(model.objects), min(5, len(model.objects))):
             path = object_file(stored.objects, key)
-            name = chance.choice([path + ".A1B2C3", path + "0", path[:-1] + "g", os.path.dirname(path) + "/README", os.path.dirname(os.path.dirname(path)) + "/lost+found",
+            name = chance.choice([path + ".A1B2C3", path + "0", path[:-1] + "g", os.path.dirname(path) + "/README",
+                                  os.path.dirname(os.path.dirname(path)) + "/lost+found",
                                   os.path.join(stored.objects, key[0], "no-store"), os.path.join(stored.objects, "tmp")])
             if not os.path.exists(name):
                 chance.choice([os.mkdir, os.mkfifo, lambda name: os.symlink("/etc/passwd", name), lambda name: open(name, "wb").close()])(name)

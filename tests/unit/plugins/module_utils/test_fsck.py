@@ -63,7 +63,8 @@ def test_the_words_of_the_real_program_are_understood(name, expected, around):
             lines = [before + f"fsck.c(1): Running fsck for repo {VIRTUAL}."] + lines[:2] + [before + "fsck.c(2): Fsck finished for repo f80ccfb3."] + [
                 before + f"fsck.c(1): Running fsck for repo {BIG}."] + lines[2:] + [before + "fsck.c(2): Fsck finished for repo b0d6c8d0."]
         else:
-            lines = [before + f"fsck.c(1): Running fsck for repo {owner}.", before + f"fsck.c(3): Checking file system integrity of repo A is damaged({owner[:8]})..."
+            lines = [before + f"fsck.c(1): Running fsck for repo {owner}.",
+                     before + f"fsck.c(3): Checking file system integrity of repo A is damaged({owner[:8]})..."
                      ] + lines + [before + f"fsck.c(2): Fsck finished for repo {owner[:8]}.", ""]
     reader = understood(lines)
     assert short(reader) == expected
@@ -105,7 +106,8 @@ def test_an_id_of_which_two_libraries_begin_alike_is_not_guessed():
 
 @examples(150)
 @given(st.lists(st.one_of(st.sampled_from(sorted({line for lines in SAYS.values() for line in lines})), st.text(max_size=60), st.sampled_from([
-    f"Running fsck for repo {BIG}.", "Fsck finished for repo b0d6c8d0.", "Repo[b0d6c8d0] file (157a3f0a) is damaged.", "[] [", "Repo[b0d6c8d0] file"])), max_size=12),
+    f"Running fsck for repo {BIG}.", "Fsck finished for repo b0d6c8d0.", "Repo[b0d6c8d0] file (157a3f0a) is damaged.", "[] [",
+    "Repo[b0d6c8d0] file"])), max_size=12),
     st.binary(max_size=30))
 def test_no_output_at_all_leads_astray(lines, rest):
     reader = fsck.read(io.BytesIO("\n".join(lines).encode("utf-8", "replace") + b"\n" + rest))

@@ -28,7 +28,8 @@ from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils.proper
 
 CHUNKS = st.sampled_from([1, 2, 3, 5, 61, 4096, 256 * 1024])
 HARD = ("'", '"', "\\", "`", ";", "--", "/*", "*/", "#", "\n", "\r", "\0", "\x1a", "\t", "\b", "%", "_", "\\n", "\\%", "()", ",", "[", "]", "\udcff", "\udcc3",
-        "\u00fc", "\U0001f600", "\u2028", "\ufffe", "INSERT INTO `Branch` VALUES (1);\n", "COMMIT;\n", "-- Dump completed", "\nDELIMITER ;;\n", "END;\n", "a", "Z", "0")
+        "\u00fc", "\U0001f600", "\u2028", "\ufffe", "INSERT INTO `Branch` VALUES (1);\n", "COMMIT;\n", "-- Dump completed",
+        "\nDELIMITER ;;\n", "END;\n", "a", "Z", "0")
 PIECES = st.one_of(st.sampled_from(HARD), st.characters(min_codepoint=0, max_codepoint=0x2FF), st.characters(min_codepoint=0x1F300, max_codepoint=0x1F64F))
 
 
@@ -139,7 +140,8 @@ class MysqlText:
         definitions += self.random.sample(
             ["  PRIMARY KEY (`a`,`b`(12))", "  UNIQUE KEY `k` (`a`)", "  KEY `x)` (`b`)", "  CONSTRAINT `c` FOREIGN KEY (`a`) REFERENCES `t` (`a`)"],
             self.random.randrange(3))
-        yield f"--\n-- Table structure for table {self.name(table)}\n--\n\nDROP TABLE IF EXISTS {self.name(table)};\n/*!40101 SET character_set_client = utf8 */;\n"
+        yield f"--\n-- Table structure for table {self.name(table)}\n--\n\n"
+        yield f"DROP TABLE IF EXISTS {self.name(table)};\n/*!40101 SET character_set_client = utf8 */;\n"
         yield f"CREATE TABLE {self.name(table)} (\n" + ",\n".join(definitions) + "\n) ENGINE=InnoDB COMMENT='the; table';\n"
         yield f"LOCK TABLES {self.name(table)} WRITE;\n/*!40000 ALTER TABLE {self.name(table)} DISABLE KEYS */;\n"
         rest = list(rows)
@@ -149,7 +151,8 @@ class MysqlText:
             rest = rest[count:]
         yield "/*!40000 ALTER TABLE x ENABLE KEYS */;\nUNLOCK TABLES;\n"
         if self.random.random() < 0.4:
-            yield ("DELIMITER ;;\n/*!50003 CREATE*/ /*!50003 TRIGGER `t` AFTER INSERT ON `Repo` FOR EACH ROW BEGIN INSERT INTO `Repo` VALUES ('it''s'); END */;;\n"
+            yield ("DELIMITER ;;\n/*!50003 CREATE*/ /*!50003 TRIGGER `t` AFTER INSERT ON `Repo` FOR EACH ROW "
+                   "BEGIN INSERT INTO `Repo` VALUES ('it''s'); END */;;\n"
                    "DELIMITER ;\n")
 
     def dump(self, database):
@@ -228,7 +231,8 @@ class SqliteText:
             kinds = ["TEXT DEFAULT 'a),(;b'", "INTEGER NOT NULL DEFAULT (1+(2))", "VARCHAR(255) CHECK (x <> ',')", "", "BLOB /* it's, */"]
             definitions = [f"{self.name(column)} {random.choice(kinds)}" for column in columns]
             definitions += random.sample(["PRIMARY KEY (\"a\", 'b')", "UNIQUE (x,y)", "CONSTRAINT c CHECK (a > (1))"], random.randrange(2))
-            pieces.append(f"CREATE TABLE {random.choice(['', 'IF NOT EXISTS '])}{self.name(table)} ({random.choice([',', ', '])}".replace("(,", "(").replace("(, ", "("))
+            pieces.append(f"CREATE TABLE {random.choice(['', 'IF NOT EXISTS '])}{self.name(table)} ({random.choice([',', ', '])}"
+                          .replace("(,", "(").replace("(, ", "("))
             pieces.append(",\n".join(definitions) + random.choice([");\n", ") WITHOUT ROWID;\n", ") -- it's\n;\n"]))
             for row in rows:
                 order = list(range(len(columns)))
@@ -388,7 +392,8 @@ STARTS = st.sampled_from([
     b"-- MariaDB dump\nCREATE TABLE `Repo` (", b"PRAGMA encoding=", b"BEGIN;\nCREATE TRIGGER x BEGIN", b"/*M!", b"DELIMITER ;;\n"])
 TOKENS = st.sampled_from([
     b"(", b")", b"'", b'"', b"`", b"\\", b";", b",", b"--", b"/*", b"*/", b"#", b"\n", b" ", b"X'", b"0x", b"1", b".", b"e9", b"-", b"||", b"*", b"/", b"NULL",
-    b"CAST(", b" AS TEXT)", b" AS REAL)", b"replace(", b"char(", b"unistr(", b"\\U", b"\\uD800", b"INSERT INTO Repo VALUES(", b"CREATE TABLE Repo(a,b);", b"_x ",
+    b"CAST(", b" AS TEXT)", b" AS REAL)", b"replace(", b"char(", b"unistr(", b"\\U", b"\\uD800", b"INSERT INTO Repo VALUES(",
+    b"CREATE TABLE Repo(a,b);", b"_x ",
     b"COMMIT;", b"ROLLBACK;", b"PRAGMA encoding='UTF-16le';", b"DELIMITER ;\n", b"b'", b"\xff", b"\0", b"99999999999999999999", b"END;"])
 
 
@@ -441,8 +446,10 @@ def test_a_replacement_that_multiplies_is_refused_before_it_takes_the_memory(tmp
 
 IDS = st.integers(0, 5).map(lambda number: f"{number:08x}-0000-4000-8000-000000000000")
 COMMITS = st.integers(0, 5).map(lambda number: f"{number:040x}")
-WILD = st.one_of(st.none(), INTEGERS, DECIMALS, st.floats(), TEXTS, BLOBS, IDS, COMMITS, IDS.map(str.encode), st.sampled_from(["", "../../etc", "a/b", "A" * 40]))
-COLUMNS = ("repo_id", "commit_id", "name", "head_id", "repo_name", "owner_id", "days", "timestamp", "origin_repo", "base_commit", "path", "cfg_group", "cfg_key", "value")
+WILD = st.one_of(st.none(), INTEGERS, DECIMALS, st.floats(), TEXTS, BLOBS, IDS, COMMITS, IDS.map(str.encode),
+                 st.sampled_from(["", "../../etc", "a/b", "A" * 40]))
+COLUMNS = ("repo_id", "commit_id", "name", "head_id", "repo_name", "owner_id", "days", "timestamp", "origin_repo", "base_commit",
+           "path", "cfg_group", "cfg_key", "value")
 
 
 @examples(80)

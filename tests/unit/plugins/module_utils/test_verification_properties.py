@@ -146,7 +146,7 @@ def test_an_index_from_another_store_or_a_cut_one_is_never_believed(seed, damage
     with Stored(mine) as stored, Stored(other) as foreign:
         # The same libraries in another place, all of it proved there.
         assert verify(foreign, "full").findings == []
-        damaged = {key: value for key, value in wreck(stored, chance).items()}
+        damaged = dict(wreck(stored, chance))
         shutil.copytree(os.path.join(foreign.root, "proved"), os.path.join(stored.root, "proved"))
         judge(mine, damaged, verify(stored, level).findings)
     with Stored(mine) as stored:
