@@ -229,7 +229,7 @@ def test_a_library_without_a_head_is_a_finding(maker):
 
 
 @pytest.mark.parametrize("kind", ["commits", "fs", "blocks"])
-@pytest.mark.parametrize("damage, content", [("empty", b""), ("missing", None), ("wrong", b"?")])
+@pytest.mark.parametrize("damage, content", [("empty", b""), ("missing", None), ("wrong", b"??")])
 def test_every_kind_of_object_is_found_empty_missing_or_wrong(maker, kind, damage, content):
     library, commits, files = history(maker, (5,))
     block, = blocks_of(maker)

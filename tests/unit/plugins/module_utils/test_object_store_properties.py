@@ -172,7 +172,8 @@ JSON = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(st.sampled_from(["type", "dirents", "block_ids", "id", "mode", "name", "root_id", "ctime", "parent_id", "version",
-                                         "commit_id", "repo_id", "second_parent_id", "encrypted", "enc_version", "creator", "creator_name", "description"]), inner, max_size=8)),
+                                         "commit_id", "repo_id", "second_parent_id", "encrypted", "enc_version", "creator", "creator_name",
+                                         "description"]), inner, max_size=8)),
     max_leaves=12)
 
 

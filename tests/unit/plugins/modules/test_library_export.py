@@ -199,14 +199,14 @@ def test_what_is_damaged_is_not_written_and_told_and_the_rest_is_there(made):
 
 
 def test_a_damaged_block_is_not_taken_for_a_different_file_that_stands_there(made):
-    key = made.file(b"content")
-    backup = made.backup(made.folder(file_entry("a.txt", key)))
+    content = b"content of three pieces" * 150000
+    backup = made.backup(made.folder(file_entry("a.txt", made.file(content), len(content))))
     backup.export(made.dest, library="Made")
-    with open(made.maker.path("blocks", made.library, hashlib.sha1(b"content").hexdigest()), "wb") as stream:
-        stream.write(b"kontent")
+    with open(made.maker.path("blocks", made.library, hashlib.sha1(content).hexdigest()), "r+b") as stream:
+        stream.write(b"k")
     error = failure(backup.export, made.dest, library="Made")
     assert [row["damage"] for row in error.details["damaged"]] == ["wrong-hash"] and error.details["conflicts"] == []
-    assert tree_of(made.dest) == {"a.txt": b"content"}
+    assert tree_of(made.dest) == {"a.txt": content}
 
 
 @pytest.mark.parametrize("what", ["head", "root"])
@@ -285,6 +285,25 @@ def test_an_interrupted_export_is_completed_by_the_next_one(made, monkeypatch):
     assert tree_of(made.dest) == dict(written, folder=None)
     assert os.stat(made.dest / "folder").st_mtime == TIME
     assert not backup.export(made.dest, library="Made")["changed"]
+
+
+def test_a_folder_that_becomes_a_link_meanwhile_is_not_followed(made, monkeypatch):
+    below = made.folder(file_entry("b", made.file(b"b")))
+    backup = made.backup(made.folder(folder_entry("f", made.folder(file_entry("a", made.file(b"a")), folder_entry("g", below)))))
+    outside = made.tmp_path / "outside"
+    (outside / "g").mkdir(parents=True)
+    real = plain_files._write_all
+
+    def swapped(stream, piece):
+        real(stream, piece)
+        if bytes(piece) == b"a":
+            os.rename(made.dest / "f", made.tmp_path / "aside")
+            os.symlink(outside, made.dest / "f")
+
+    monkeypatch.setattr(plain_files, "_write_all", swapped)
+    error = failure(backup.export, made.dest, library="Made")
+    assert [row["path"] for row in error.details["conflicts"]] == ["/f/g"]
+    assert tree_of(outside) == {"g": None} and tree_of(made.tmp_path / "aside") == {"a": b"a"}
 
 
 def test_a_time_that_was_changed_is_put_right_and_said(made):
