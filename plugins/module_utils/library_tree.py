@@ -304,7 +304,7 @@ class Tree:
                 raise SeafileError("library-damaged", f"{self.state.commit.name} {above}", error.sentence) from None
             # A name that stands there twice is nothing that Seafile writes: the first one counts, as in Seafile itself.
             found = next((entry for entry in entries if entry.name == name), None)
-            if found is None or name in (".", ".."):
+            if found is None:
                 raise SeafileError("library-path-unknown", path, f"the folder {above} has no {name}")
             item = found
         return item

@@ -166,6 +166,12 @@ def test_all_databases_are_of_one_moment(story):
     assert 0 < story.counter < story.record[-1]["number"]
 
 
+def test_the_set_was_proved_while_the_writer_went_on(story):
+    verification = story.manifest["verification"]
+    assert (verification["state"], verification["findings_total"]) == ("verified", 0)
+    assert verification["hashed"]["blocks"]["files"] > 200
+
+
 def test_every_head_of_the_dump_resolves_in_the_backup(molecule_hosts, story):
     root = "/srv/seafile-backup/server1"
     closure = {"dump": f"{root}/sets/{SET}/databases/seafile-db.sql.gz", "storage": f"{root}/objects",

@@ -110,6 +110,25 @@ def test_a_wrong_password_is_told_and_never_repeated(version, password):
 
 
 @needs_openssl
+def test_padding_that_is_right_by_chance_is_not_taken_for_a_right_password(monkeypatch):
+    document = library(4)[0]
+    by_chance = []
+    unwrap = library_crypto.Decryption.plain
+
+    def watched(self, chunks):
+        plain = b"".join(unwrap(self, chunks))
+        by_chance.append(len(plain))
+        yield plain
+
+    monkeypatch.setattr(library_crypto.Decryption, "plain", watched)
+    for number in range(1000):
+        with pytest.raises(SeafileError) as caught:
+            library_crypto.open_library(document, f"guess {number}")
+        assert caught.value.code == "library-password-wrong"
+    assert by_chance and 32 not in by_chance
+
+
+@needs_openssl
 @pytest.mark.parametrize("version", [2, 3, 4])
 def test_a_library_of_a_server_that_writes_no_magic_opens_by_its_key_alone(version):
     document, encrypted = library(version, pwd_hash="0" * 64, pwd_hash_algo="argon2id", pwd_hash_params="2,102400,8")
