@@ -4,7 +4,7 @@
 """Libraries as people know them: names, owners, folders, files, older states. Read from a dump and the objects, never written.
 
 Every object's hash is checked before anything in it is believed. Directories come with sizes and times from version 1 on; in
-version 0 (libraries made before 2013) the entries have neither.
+version 0, the oldest format, the entries have neither.
 """
 
 from __future__ import annotations

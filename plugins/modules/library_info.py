@@ -158,7 +158,7 @@ entries:
       type: str
       returned: always
     bytes:
-      description: A file's size; null for a folder, and in libraries made before 2013.
+      description: A file's size; null for a folder, and in libraries of the oldest format (version 0).
       type: int
       returned: always
     modified:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pathlib
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import time
 import typing as t
 
 SAMPLE_SECONDS = 0.05
+MOST_SECONDS = 3600
+"""A command that takes longer hangs, and is killed."""
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 
@@ -63,7 +66,10 @@ def run(argv: list[str], directory: str, variables: dict[str, str] | None = None
 
 
 def _sample(pid: int, ended: threading.Event, peak: list[int]) -> None:
+    latest = time.monotonic() + MOST_SECONDS
     while not ended.wait(SAMPLE_SECONDS):
+        if time.monotonic() > latest:
+            os.kill(pid, signal.SIGKILL)
         peak[0] = max(peak[0], sum(_memory(one) for one in _family(pid)))
 
 

@@ -172,7 +172,8 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     if min(options.objects) < generate.SMALLEST or options.rounds < 1:
         parser.error(f"at least {generate.SMALLEST} objects and one round")
     os.makedirs(options.dir, exist_ok=True)
-    head = f"{measure.machine(options.dir)}. Medians of {options.rounds} rounds in turn, warm unless it says cold."
+    head = (f"{measure.machine(options.dir)}; load {os.getloadavg()[0]:.1f} from other work when it began. "
+            f"{options.rounds} rounds in turn, medians, warm unless it says cold.")
     text = "\n".join([f"{head}\n", *(bench(objects, options) for objects in options.objects)])
     print(text)
     if options.write:

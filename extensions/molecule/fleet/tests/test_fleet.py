@@ -26,7 +26,7 @@ def refuse(hosts, name, *source):
 
 def sets(hosts, server):
     """Names of the sets of a server on the backup host, with those that are not sealed."""
-    return hosts["backup1"].run(f"ls -A /srv/seafile-backup/{server}/sets").stdout.split()
+    return hosts["backup1"].run(f"find /srv/seafile-backup/{server}/sets -mindepth 1 -type d -prune -printf '%f\\n'").stdout.split()
 
 
 @pytest.fixture(scope="module")
