@@ -51,7 +51,7 @@ def path(top, kind, name):
     return f"{top}/{kind}/{library}/{name[:2]}/{name[2:]}"
 if wanted == "older":
     only = reach(newest["root_id"], set()) - reach(store.commit(library, parent)["root_id"], set())
-    assert any(kind == "blocks" for kind, name in only), only
+    assert only
     for kind, name in only:
         os.makedirs(os.path.dirname(path(aside, kind, name)), exist_ok=True)
         shutil.move(path(place, kind, name), path(aside, kind, name))
