@@ -58,7 +58,8 @@ def test_an_index_cut_or_changed_at_any_byte_is_not_believed(tmp_path, index):
 
 @pytest.mark.parametrize(
     "header",
-    [b"", b"[]", b"{}", b"{", b'{"store": "x", "root": 4711, "libraries": {}, "sections": []}',
+    [b"", b"[]", b"{}", b"{",
+     b'{"store": "x", "root": 4711, "libraries": {}, "sections": []}',
      b'{"store": "%s", "root": 4711, "libraries": [], "sections": []}',
      b'{"store": "%s", "root": 4711, "libraries": {}, "sections": [["fs", "../..", 1, 0, 0]]}',
      b'{"store": "%s", "root": 4711, "libraries": {}, "sections": [["fs", "%s", 1, 0, -5]]}',
