@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 import typing as t
 
 
@@ -18,6 +19,18 @@ def sync_directory(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_file_systems(paths: t.Iterable[str]) -> None:
+    """Flush the file systems that the I(paths) lie on: after many small files one flush instead of one for each."""
+    arguments = sorted(set(paths))
+    try:
+        done = subprocess.run(["sync", "-f", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        flushed = done.returncode == 0
+    except OSError:
+        flushed = False
+    if not flushed:
+        os.sync()
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ power loss leaves of it has another digest.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import hashlib
 import json
@@ -101,19 +102,9 @@ class Section:
     def bounds(self) -> list[int]:
         """The number of the first row of every prefix, and behind them the number of rows: 257 numbers."""
         if self._bounds is None:
-            self._bounds = [self._first(bytes([prefix])) for prefix in range(256)] + [len(self)]
+            firsts = self.rows[0::ROW]
+            self._bounds = [bisect.bisect_left(firsts, prefix) for prefix in range(256)] + [len(self)]
         return self._bounds
-
-    def _first(self, key: bytes) -> int:
-        low, high = 0, len(self)
-        rows = self.rows
-        while low < high:
-            middle = (low + high) >> 1
-            if rows[middle * ROW:middle * ROW + 20] < key:
-                low = middle + 1
-            else:
-                high = middle
-        return low
 
     def replace(self, rows: bytes) -> None:
         """Take other rows, sorted and without repetitions."""
