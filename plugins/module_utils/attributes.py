@@ -16,6 +16,7 @@ import pwd
 import stat
 import typing as t
 
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import OBJECT_KINDS
 
@@ -96,6 +97,44 @@ def record(root: str, storage: str, shallow: t.Collection[str], skipped: t.Colle
                 if entry:
                     entries[path] = entry
     return {"format": FORMAT, "storage": storage, "entries": entries}
+
+
+def write(path: str, value: t.Mapping[str, t.Any], uid: int, gid: int, check_mode: bool = False) -> bool:
+    """Write the attributes I(value) to the file I(path), private to the account I(uid) and I(gid) (-1: this one); return whether that changes it.
+
+    Directories above it that are missing are made for the same account. Only root can give something away; for others they stay their own.
+    """
+    changed = not _holds(path, value, uid, gid)
+    if changed and not check_mode:
+        # only what is made here is given away: the path may lead through directories of others
+        made = _missing_parents(path)
+        make_private_directory(os.path.dirname(path))
+        write_json(path, value)
+        if os.geteuid() == 0:
+            # from below: once the account has the directory, it could put a link in the place of the file
+            for name in [path] + made[::-1]:
+                os.lchown(name, uid, gid)
+    return changed
+
+
+def _missing_parents(path: str) -> list[str]:
+    missing = []
+    parent = os.path.dirname(path)
+    while not os.path.lexists(parent):
+        missing.append(parent)
+        parent = os.path.dirname(parent)
+    return missing[::-1]
+
+
+def _holds(path: str, value: t.Mapping[str, t.Any], uid: int, gid: int) -> bool:
+    """Say whether the file I(path) already is what would be written."""
+    try:
+        found = os.lstat(path)
+        same = read(path) == value
+    except (OSError, SeafileError):
+        return False
+    mine = os.geteuid() != 0 or (uid in (-1, found.st_uid) and gid in (-1, found.st_gid))
+    return same and mine and stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o600
 
 
 def read(path: str) -> dict[str, t.Any]:

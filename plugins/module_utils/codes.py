@@ -69,6 +69,7 @@ CODES: dict[str, str] = {
     "library-password-wrong": "give the password that the library had when the set was made",
     "library-path-unknown": "list the folder above it with library_info",
     "library-unknown": "compare the library's id with the list of libraries",
+    "list-invalid": "run the backup again; if it comes back, remove the state directory of this backup host on the server, which is safe to lose",
     "missing-tool": "install the named tool on the named host",
     "no-rights": "run the module as root or as the user that owns the Seafile directory (become: true)",
     "no-seafile": "give the directory that holds conf (or ccnet) and seafile-data as seafile_root",

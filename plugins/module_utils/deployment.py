@@ -183,7 +183,7 @@ def wait_for_garbage_collection(roots: t.Sequence[str], seconds: float) -> float
 def tools() -> dict[str, t.Optional[str]]:
     """Return name -> path (None: not there) of the programs that a backup or restore may want on a server."""
     places = os.pathsep.join([os.environ.get("PATH", "")] + list(_PLACES))
-    names = ["rsync", "rrsync", "ssh", "gzip", "sqlite3"] + list(mysql_client.CLIENTS.values()) + list(mysql_client.DUMPERS.values())
+    names = ["rsync", "rrsync", "ssh", "gzip", "zstd", "sqlite3"] + list(mysql_client.CLIENTS.values()) + list(mysql_client.DUMPERS.values())
     return {name: shutil.which(name, path=places) for name in names}
 
 

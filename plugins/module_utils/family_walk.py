@@ -77,6 +77,8 @@ class Context:
     """The time of proofs made now, seconds since 1970."""
     scrub_to: t.Optional[t.Tuple[int, bytes]]
     """Proofs up to this (time, id) are scrubbed."""
+    advance: t.Optional[t.Callable[[int, int], None]] = None
+    """Told now and then how many (objects, bytes) this process has read or looked at since the last time."""
 
 
 class Part:
@@ -113,6 +115,8 @@ class Part:
         self.states: dict[str, dict[bytes, int]] = {"fs": {}, "blocks": {}}
         self.bad: dict[tuple[str, str, bytes], tuple[str, str]] = {}
         self.bad_total = 0
+        self.looked_at = 0
+        self.told = (0, 0)
         self.rule = WHOLE
         self.source: t.Iterator[None] | None = None
         self.later: dict[int, list[tuple[int, bytes]]] = {WITHOUT_BLOCKS: [], OPTIONAL: []}
@@ -263,7 +267,6 @@ class Part:
             bad = []
             with self.store.open(kind, store) as objects:
                 for at in due:
-                    self._stay()
                     object_id = bytes(section.rows[at:at + 20])
                     try:
                         self.outcome.scrubbed["bytes"] += _check(objects, kind, object_id, bool(section.rows[at + 24] & proved_index.VERSION_0))
@@ -273,6 +276,7 @@ class Part:
                         bad.append(object_id)
                         self._rotten(kind, store, object_id)
                     self.outcome.scrubbed["files"] += 1
+                    self._stay()
             section.drop(bad)
 
     def unmoved(self) -> bool:
@@ -331,9 +335,15 @@ class Part:
                 return
 
     def _stay(self) -> None:
-        """End when the process that wants to know the result has been killed."""
+        """End when the process that wants to know the result has been killed; else tell how far this part is."""
         if os.getppid() != self.parent:
             os._exit(LEFT_ALONE)
+        if self.context.advance is not None:
+            counts = (*self.outcome.hashed.values(), self.outcome.scrubbed)
+            done = self.looked_at + sum(count["files"] for count in counts)
+            size = sum(count["bytes"] for count in counts)
+            self.context.advance(done - self.told[0], size - self.told[1])
+            self.told = (done, size)
 
     def collect(self) -> tuple[dict[tuple[str, str, bytes], tuple[str, str]], int, bool]:
         """What is damaged, how much, and whether something of it was proved before."""
@@ -620,6 +630,7 @@ class Part:
                 flags = self.index.sections["blocks", self.task.store].flags(object_id)
                 if flags >= 0 and not flags & proved_index.ABSENT:
                     self.blocks.size(object_id)
+                    self.looked_at += 1
                     states[object_id] |= _TRUSTED
                     return 0
             size = self.blocks.check_block(object_id)

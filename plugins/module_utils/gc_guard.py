@@ -30,14 +30,14 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import deployment, mysql_client, mysql_dump_run, sqlite_files
+from ansible_collections.seafleet.seafile.plugins.module_utils import compression, deployment, mysql_client, mysql_dump_run, sqlite_files
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import write_atomically
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import encode_name, require_set_id, set_time
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client, identifier, literal
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import LIBRARY_ID
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import Configuration, DatabaseConnection
-from ansible_collections.seafleet.seafile.plugins.module_utils.sql_dump import Value, read_rows
+from ansible_collections.seafleet.seafile.plugins.module_utils.sql_dump import Row, Value, read_tables
 
 HEADS = "heads.json"
 """The file in the set's staging directory that is kept from the dump until the check."""
@@ -111,26 +111,29 @@ def compare(then: Tables, now: Tables, locked: t.Collection[str] = ()) -> Differ
 
 def staged_dump(configuration: Configuration, staging: str) -> t.Optional[str]:
     """Return the path of the dump of Seafile's own database in I(staging), None when there is none."""
-    database = _own_database(configuration)
+    database = own_database(configuration)
     if database.engine == "mysql":
-        names = [mysql_dump_run.dump_file_name(database.name)]
+        stems = [mysql_dump_run.dump_stem(database.name)]
     else:
-        # the base name where only one file has it, else the whole path (see sqlite_dump_run.file_names)
-        names = [encode_name(name) + ".sql.gz" for name in (os.path.basename(database.name), database.name)]
-    paths = [os.path.join(staging, "databases", name) for name in names]
+        # the base name where only one file has it, else the whole path (see sqlite_dump_run.dump_stems)
+        stems = [encode_name(name) for name in (os.path.basename(database.name), database.name)]
+    paths = [os.path.join(staging, "databases", name) for stem in stems for name in compression.names(stem)]
     return next((path for path in paths if os.path.isfile(path)), None)
 
 
-def _own_database(configuration: Configuration) -> DatabaseConnection:
+def own_database(configuration: Configuration) -> DatabaseConnection:
+    """Return the connection of Seafile's own database, the one with the libraries."""
     return next(database for database in configuration.databases if database.role == "seafile")
 
 
 def read_dump(path: str) -> Tables:
     """Return the tables of the dump I(path). Raises as :func:`sql_dump.read_rows`."""
-    rows: dict[str, list[tuple[Value, Value]]] = {table: [] for table in COLUMNS}
-    for table, row in read_rows(path, tuple(COLUMNS), ("Branch",)):
-        rows[table].append((row.get("repo_id"), row.get(COLUMNS[table])))
-    return {table: make_pairs(found) for table, found in rows.items()}
+    return tables_of(read_tables(path, tuple(COLUMNS), ("Branch",)))
+
+
+def tables_of(rows: t.Mapping[str, t.Sequence[Row]]) -> Tables:
+    """Return the tables out of the I(rows) of a dump, by table, as :func:`sql_dump.read_tables` gives them."""
+    return {table: make_pairs((row.get("repo_id"), row.get(column)) for row in rows[table]) for table, column in COLUMNS.items()}
 
 
 def encode_heads(tables: Tables) -> bytes:
@@ -223,21 +226,27 @@ def _remove_empty(staging: str) -> list[str]:
 # --- arming ---------------------------------------------------------------------------------------------------------
 
 
-def arm(configuration: Configuration, staging: str, check_mode: bool = False) -> dict[str, t.Any]:
+def arm(configuration: Configuration, staging: str, check_mode: bool = False, *, keep_dumps: bool = False,
+        tables: t.Optional[Tables] = None) -> dict[str, t.Any]:
     """Keep the pointers of the staged dump in I(staging), remove everything else there and what dead runs left beside it.
+
+    :arg keep_dumps: leave everything in I(staging) as it is: the dumps are pulled later, and :func:`check` removes them.
+    :arg tables: what :func:`tables_of` or :func:`read_dump` said of the dump; None: the dump is read.
 
     Returns C(changed), C(libraries), C(removed), C(notes). Raises C(dump-missing) and as :func:`read_dump`.
     """
     path = os.path.join(staging, HEADS)
-    dump = staged_dump(configuration, staging)
     kept = _read_heads(path)
-    tables = read_dump(dump) if dump else decode_heads(kept)
+    if tables is None:
+        dump = staged_dump(configuration, staging)
+        tables = read_dump(dump) if dump else decode_heads(kept)
     if tables is None and not check_mode:
         raise SeafileError("dump-missing", os.path.join(staging, "databases"), "there is no dump of Seafile's own database")
     changed = tables is None or encode_heads(tables) != kept
     if changed and tables is not None and not check_mode:
         write_atomically(path, encode_heads(tables))
-    removed = [os.path.join(staging, name) for name in _names_in(staging) if name != HEADS] + leftovers(staging)
+    removed = [] if keep_dumps else [os.path.join(staging, name) for name in _names_in(staging) if name != HEADS]
+    removed += leftovers(staging)
     if not check_mode:
         for entry in removed:
             _remove(entry)
@@ -266,7 +275,7 @@ def check(configuration: Configuration, staging: str, lock_timeout: int, busy_ti
     notes = []
     difference = Difference([], [])
     if then is not None:
-        database = _own_database(configuration)
+        database = own_database(configuration)
         if database.engine == "mysql":
             now, locked = read_mysql(configuration, database, then, lock_timeout)
         else:

@@ -20,6 +20,10 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.errors import Sea
 SET_ID_FORMAT = "%Y%m%dT%H%M%SZ"
 _SET_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 OBJECT_KINDS = ("commits", "fs", "blocks")
+HEADS = "heads.json"
+"""In a staging directory, what the garbage collection guard keeps of the dump; the server's own."""
+CHANGES = "objects.list"
+"""In a staging directory, the list of what is new since the known set."""
 _LONGEST_NAME = 200
 """Bytes of an encoded name; suffixes come to it, and file systems end at 255."""
 
@@ -93,6 +97,14 @@ class ServerLayout:
         """Where fetched objects lie until they are proved good."""
         self.source = os.path.join(self.state, "source.json")
         """Where the objects were last pulled from; no secret stands in it."""
+        self.progress = os.path.join(self.state, "progress.json")
+        """How far the long work of this moment is."""
+        self.lists = os.path.join(self.state, "pull")
+        """The list of new objects, cut for the processes that pull them."""
+        self.partial_objects = os.path.join(self.state, "partial")
+        """Objects that a lost connection cut, from which the next run goes on."""
+        self.slots = os.path.join(backup_root, ".seafleet", "streams")
+        """One lock for each process that may pull into this backup host at once, for all servers."""
 
     def sealed(self, set_id: str) -> str:
         """The directory of the sealed set I(set_id)."""
@@ -109,6 +121,10 @@ class ServerLayout:
     def verification_page(self, set_id: str) -> str:
         """The same for people."""
         return os.path.join(self.sets, f"{set_id}.verification.txt")
+
+    def changes(self, set_id: str) -> str:
+        """The server's list of what is new, as it arrives with the dumps of the set I(set_id)."""
+        return os.path.join(self.partial(set_id), CHANGES)
 
     def object_list(self, set_id: str) -> str:
         """The list of the objects that the set I(set_id) can reach, made for a restore; alone in its directory."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import fcntl
+import functools
 import grp
 import hashlib
 import os
@@ -18,26 +18,24 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 import typing as t
-import zlib
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_schema
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_directory
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
+from ansible_collections.seafleet.seafile.plugins.module_utils.compression import CHUNK, GZIP, SUFFIXES, CompressedFile, enlarge_pipe, existing
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import encode_name
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client, Login
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_dump_stream import Splitter, StreamError, structure_key
 
-CHUNK = 1 << 20
-_F_SETPIPE_SZ = 1031
-"""Linux' fcntl to enlarge a pipe; the C(fcntl) module knows it from Python 3.10 on."""
-
-_GZIP = 31
-"""zlib's window bits for a gzip stream; its header then has the time 0, so equal dumps are equal files."""
-
 LOCK_PRIVILEGES = ("RELOAD", "FLUSH_TABLES")
 """One of them is needed for C(--lock-all-tables); the second exists in MySQL 8 and newer only."""
+
+_WORTH_READING = CHUNK // 4
+_PAUSE = 0.002
+"""Seconds in which a dump program fills less than half a pipe of 1 MiB."""
 
 _DDL_ERRORS = (1146, 1412, 1356, 1049)
 """mysqldump met a table that changed or went while it was dumping: worth one more try."""
@@ -121,12 +119,17 @@ def _origin(configured: t.Sequence[t.Any]) -> str:
     return " and ".join(dict.fromkeys(files.get(database.role, "the configuration") for database in configured)) + " (or .env)"
 
 
-def dump_file_name(name: str) -> str:
-    """Return the file name for the dump of the database I(name). Names that no file system could hold are cut and hashed."""
+def dump_stem(name: str) -> str:
+    """Return the file name for the dump of the database I(name) without its suffix. Names that no file system could hold are cut and hashed."""
     encoded = encode_name(name)
     if len(encoded) > 200:
         encoded = f"{encoded[:150]}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
-    return f"{encoded}.sql.gz"
+    return encoded
+
+
+def dump_file_name(name: str, compression: str = GZIP) -> str:
+    """Return the file name for the dump of the database I(name)."""
+    return dump_stem(name) + SUFFIXES[compression]
 
 
 def dump_arguments(flavour: str, names: t.Sequence[str], lock: bool) -> list[str]:
@@ -171,6 +174,11 @@ class Inspection:
             if not self.databases[name].tables and not source.may_be_empty:
                 raise SeafileError("dump-incomplete", f"database {name}", "it has no tables")
         self.lock = self._decide_on_lock()
+
+    @property
+    def estimated_bytes(self) -> int:
+        """What the server says all tables hold, before compression."""
+        return sum(self.databases[name].estimated_bytes for name in self.names)
 
     def _choose_account(self, source: Source) -> tuple[Client, dict[str, mysql_schema.Database]]:
         """Return the first account that may dump all databases. Raises what is wrong with the first account."""
@@ -228,48 +236,19 @@ def _no_lock(tables: str, user: str) -> SeafileError:
     return SeafileError("nontransactional-lock", tables, f"these tables have no transactions, and user {user} lacks RELOAD to lock all tables against writing")
 
 
-class _DumpFile:
-    """The dump of one database under its partial name: compressed, hashed and counted as it is written."""
+class _DumpFile(CompressedFile):
+    """The dump of one database under its partial name."""
 
-    def __init__(self, directory: str, name: str, level: int) -> None:
-        self.file = dump_file_name(name)
-        self.path = os.path.join(directory, self.file)
-        self.partial = partial_path(directory, self.file)
-        self.bytes = 0
-        self.uncompressed_bytes = 0
-        self._hash = hashlib.sha256()
-        self._compress = zlib.compressobj(level, zlib.DEFLATED, _GZIP)
-        descriptor = os.open(self.partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        self._stream = os.fdopen(descriptor, "wb", buffering=CHUNK)
-
-    def write(self, content: bytes) -> None:
-        self.uncompressed_bytes += len(content)
-        self._store(self._compress.compress(content))
-
-    def _store(self, compressed: bytes) -> None:
-        if compressed:
-            self._hash.update(compressed)
-            self.bytes += len(compressed)
-            self._stream.write(compressed)
-
-    def finish(self) -> None:
-        self._store(self._compress.flush())
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self._stream.close()
+    def __init__(self, directory: str, name: str, compression: str, level: int) -> None:
+        self.file = dump_file_name(name, compression)
+        self.final = os.path.join(directory, self.file)
+        super().__init__(partial_path(directory, self.file), compression, level)
 
     def discard(self) -> None:
-        try:
-            self._stream.close()
-        except OSError:
-            # a full disk again, while flushing what is thrown away
-            pass
-        if os.path.lexists(self.partial):
-            os.unlink(self.partial)
-
-    @property
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
+        """Remove it, unless it has its name already."""
+        self.close()
+        if os.path.lexists(self.path):
+            os.unlink(self.path)
 
 
 def partial_path(directory: str, file: str) -> str:
@@ -311,35 +290,51 @@ def require_free_names(dest: str, names: t.Sequence[str]) -> None:
     if os.path.lexists(dest) and not os.path.isdir(dest):
         raise SeafileError("path-invalid", dest, "it is not a directory", "name a directory as dest")
     for name in names:
-        path = os.path.join(dest, dump_file_name(name))
-        if os.path.lexists(path):
+        # two dumps of one database beside each other could be taken for one set
+        path = existing(dest, dump_stem(name))
+        if path:
             raise SeafileError("dump-exists", path, "the file exists")
 
 
-def dump(inspection: Inspection, dest: str, level: int, reader: Reader) -> dict[str, t.Any]:
+def dump(inspection: Inspection, dest: str, level: int, reader: Reader, compression: str = GZIP, progress: t.Optional[t.Callable[[int], t.Any]] = None
+         ) -> dict[str, t.Any]:
     """Dump the databases of I(inspection) into the directory I(dest) and return C(dumps), C(began), C(ended).
 
     No file has its final name before all are proven: exit code 0, the trailer, every expected table, the same tables
     before and after. When tables changed in between, one more try is made.
+
+    :arg level: of the compression, 1 (quick) to 9 (small).
+    :arg compression: C(gzip) or C(zstd).
+    :arg progress: called often with the bytes of SQL text dumped so far (see :attr:`Inspection.estimated_bytes` for what to expect).
     """
     require_free_names(dest, inspection.names)
     created = make_private_directory(dest)
     if created and (reader.uid >= 0 or reader.gid >= 0):
         os.chmod(dest, reader.directory_mode)
         os.chown(dest, reader.uid, reader.gid)
+    make_files = functools.partial(_make_files, dest, inspection.names, compression, level)
     try:
         try:
-            return _attempt(inspection, dest, level, reader)
+            return _attempt(inspection, dest, make_files, reader, progress)
         except _Changed:
             inspection = Inspection(inspection.source, inspection.nontransactional)
         try:
-            return _attempt(inspection, dest, level, reader)
+            return _attempt(inspection, dest, make_files, reader, progress)
         except _Changed as change:
             raise change.error from None
     except BaseException:
         if created and not os.listdir(dest):
             os.rmdir(dest)
         raise
+
+
+def _make_files(dest: str, names: t.Sequence[str], compression: str, level: int, files: list[_DumpFile]) -> None:
+    """Put a new file for each of I(names) into I(files)."""
+    for name in names:
+        stale = partial_path(dest, dump_file_name(name, compression))
+        if os.path.lexists(stale):
+            os.unlink(stale)
+        files.append(_DumpFile(dest, name, compression, level))
 
 
 class _Changed(Exception):
@@ -350,24 +345,24 @@ class _Changed(Exception):
         self.error = error
 
 
-def _attempt(inspection: Inspection, dest: str, level: int, reader: Reader) -> dict[str, t.Any]:
+def _attempt(inspection: Inspection, dest: str, make_files: t.Callable[[list[_DumpFile]], None], reader: Reader,
+             progress: t.Optional[t.Callable[[int], t.Any]]) -> dict[str, t.Any]:
     names = inspection.names
-    estimated = sum(inspection.databases[name].estimated_bytes for name in names)
+    estimated = inspection.estimated_bytes
     files: list[_DumpFile] = []
     try:
-        for name in names:
-            stale = partial_path(dest, dump_file_name(name))
-            if os.path.lexists(stale):
-                os.unlink(stale)
-            files.append(_DumpFile(dest, name, level))
+        make_files(files)
         began = as_text(utc_now())
         splitter = Splitter(names, lambda index, content: files[index].write(content), any(inspection.databases[name].views for name in names))
         try:
-            _stream(inspection, splitter)
+            _stream(inspection, splitter, progress)
         except SeafileError as error:
             if error.details.get("error_number") in _DDL_ERRORS and _signatures(inspection) != _expected(inspection):
                 raise _Changed(_changed_error(inspection)) from None
             raise
+        for file in files:
+            # the rest is compressed and flushed while the tables are looked at
+            file.end()
         if _signatures(inspection) != _expected(inspection):
             raise _Changed(_changed_error(inspection))
         ended = as_text(utc_now())
@@ -378,12 +373,12 @@ def _attempt(inspection: Inspection, dest: str, level: int, reader: Reader) -> d
         for file in files:
             file.finish()
             if reader.gid >= 0:
-                os.chmod(file.partial, reader.file_mode)
+                os.chmod(file.path, reader.file_mode)
             if reader.uid >= 0 or reader.gid >= 0:
-                os.chown(file.partial, reader.uid, reader.gid)
+                os.chown(file.path, reader.uid, reader.gid)
         require_free_names(dest, names)
         for file in files:
-            os.rename(file.partial, file.path)
+            os.rename(file.path, file.final)
         sync_directory(dest)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -415,7 +410,7 @@ def _changed_error(inspection: Inspection) -> SeafileError:
     return SeafileError("database-changed", ", ".join(inspection.names), "tables were created, altered or dropped during the dump, twice")
 
 
-def _stream(inspection: Inspection, splitter: Splitter) -> None:
+def _stream(inspection: Inspection, splitter: Splitter, progress: t.Optional[t.Callable[[int], t.Any]] = None) -> None:
     """Run mysqldump through I(splitter). Raises when it did not end well or its stream is not whole."""
     flavour = mysql_client.flavour_of(inspection.client_version)
     login = inspection.client.login
@@ -427,9 +422,13 @@ def _stream(inspection: Inspection, splitter: Splitter) -> None:
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages, env=mysql_client.environment(),
             pass_fds=(options.descriptor,), bufsize=0)
         failure: t.Optional[StreamError] = None
+        size = 0
         ahead = _ReadAhead(process.stdout)
         try:
             for chunk in ahead:
+                size += len(chunk)
+                if progress is not None:
+                    progress(size)
                 if failure is None:
                     try:
                         splitter.feed(chunk)
@@ -482,11 +481,7 @@ class _ReadAhead:
         self._pipe = pipe
         self._queue: queue.Queue[t.Union[bytes, OSError, None]] = queue.Queue(maxsize=8)
         self._closing = False
-        try:
-            fcntl.fcntl(pipe.fileno(), _F_SETPIPE_SZ, CHUNK)
-        except OSError:
-            # other systems, or the user's limit on pipes is reached: slower, not wrong
-            pass
+        enlarge_pipe(pipe.fileno())
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -497,6 +492,9 @@ class _ReadAhead:
                 if not content:
                     break
                 self._queue.put(content)
+                if len(content) < _WORTH_READING:
+                    # The program writes 4 KiB at a time. Woken for each of them, both would do little else than wake each other.
+                    time.sleep(_PAUSE)
             self._queue.put(None)
         except OSError as error:
             self._queue.put(error)
@@ -539,9 +537,9 @@ def result_entry(entry: dict[str, t.Any], roles: dict[str, str]) -> dict[str, t.
     return {"name": entry["name"], "role": roles.get(entry["name"], "other"), **{key: value for key, value in entry.items() if key != "name"}}
 
 
-def planned(inspection: Inspection, roles: dict[str, str]) -> list[dict[str, t.Any]]:
+def planned(inspection: Inspection, roles: dict[str, str], compression: str = GZIP) -> list[dict[str, t.Any]]:
     """Return what a dump would write, as far as it is known without writing it."""
     return [result_entry({
-        "name": database.name, "engine": "mysql", "file": dump_file_name(database.name), "tables": list(database.tables),
+        "name": database.name, "engine": "mysql", "file": dump_file_name(database.name, compression), "tables": list(database.tables),
         "character_set": database.character_set, "collation": database.collation, "estimated_bytes": database.estimated_bytes,
     }, roles) for database in (inspection.databases[name] for name in inspection.names)]

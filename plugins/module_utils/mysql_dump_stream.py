@@ -64,13 +64,13 @@ def structure_key(table: str) -> bytes:
 class Splitter:
     """Splits the stream of one mysqldump run over I(names), in this order.
 
-    :arg write: called with the index of a database and bytes that belong to its dump, in their order.
+    :arg write: called with the index of a database and bytes (or a view of bytes) that belong to its dump, in their order.
     :arg views: whether any of the databases has a view (then every database comes twice).
 
     C(structures) holds, for each database, the keys (:func:`structure_key`) of the tables and views defined in it.
     """
 
-    def __init__(self, names: t.Sequence[str], write: t.Callable[[int, bytes], t.Any], views: bool) -> None:
+    def __init__(self, names: t.Sequence[str], write: t.Callable[[int, t.Union[bytes, memoryview]], t.Any], views: bool) -> None:
         if not names or len(set(names)) != len(names):
             raise ValueError("names must be given and differ")
         self.names = list(names)
@@ -125,17 +125,14 @@ class Splitter:
                 position = end + len(_DELIMITER_END) - 1
                 self._in_delimiter = False
                 continue
-            section = buffer.find(_SECTION, position)
-            delimiter = buffer.find(_DELIMITER, position, section + len(_DELIMITER) if section >= 0 else len(buffer))
-            if 0 <= delimiter and (section < 0 or delimiter < section):
-                if delimiter >= limit:
-                    break
+            section = _next_mark(buffer, position, limit)
+            if section < 0:
+                break
+            if buffer.startswith(_DELIMITER, section):
                 # the line break at its end may begin the section's end
-                position = delimiter + len(_DELIMITER) - 1
+                position = section + len(_DELIMITER) - 1
                 self._in_delimiter = True
                 continue
-            if section < 0 or section >= limit:
-                break
             inside = section + len(_SECTION)
             if buffer.startswith(_DATABASE, inside):
                 found = self._separator_at(section)
@@ -154,7 +151,8 @@ class Splitter:
         # Everything before the last HOLD bytes has been looked at: what begins before `limit` was found above.
         settled = max(passed, min(limit, len(buffer) - HOLD))
         if settled > passed:
-            self._write(self._current, buffer[passed:settled])
+            # a view: nothing is copied
+            self._write(self._current, memoryview(buffer)[passed:settled])
         self._buffer = buffer[settled:]
 
     def _separator_at(self, section: int) -> t.Optional[int]:
@@ -176,6 +174,17 @@ class Splitter:
             self._write(self._current, before)
         self._current = index
         self._turn += 1
+
+
+def _next_mark(buffer: bytes, position: int, limit: int) -> int:
+    """Return where the next section or C(DELIMITER ;;) begins from I(position) on and before I(limit), -1 for none.
+
+    A dump's lines are up to a MiB long, and looking for one character goes ten times as fast as looking for these texts.
+    """
+    found = buffer.find(b"\n", position, limit)
+    while found >= 0 and not buffer.startswith((_SECTION, _DELIMITER), found):
+        found = buffer.find(b"\n", found + 1, limit)
+    return found
 
 
 def clean_header(header: bytes) -> bytes:

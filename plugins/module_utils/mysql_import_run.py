@@ -14,15 +14,13 @@ import stat
 import subprocess
 import tempfile
 import typing as t
-import zlib
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_schema
+from ansible_collections.seafleet.seafile.plugins.module_utils import compression, mysql_client, mysql_schema
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client, Login, grant_pattern, identifier, literal
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_dump_stream import SANDBOX_LINE, TRAILER
 
-CHUNK = 1 << 20
 APPLICATION_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "INDEX", "ALTER")
 """What Seafile's account needs at least; when one lacks, all privileges on the database are granted, as Seafile's setup does."""
 
@@ -31,7 +29,6 @@ DEFAULT_STATEMENT = 1 << 20
 
 RECORD_VERSION = 1
 _WORD = re.compile(r"^[A-Za-z0-9_]{1,64}$")
-_GZIP = 31
 _DENIED = ("database-access-denied",)
 
 
@@ -84,42 +81,19 @@ def parse_dumps(src: str, entries: t.Sequence[t.Any]) -> list[DumpFile]:
     return dumps
 
 
-def unzip(stream: t.IO[bytes], seen: t.Callable[[bytes], t.Any]) -> t.Iterator[bytes]:
-    """Yield the text of the gzip I(stream) in pieces of at most 4 MiB, calling I(seen) with all that was read.
-
-    Raises :class:`zlib.error` when the stream is damaged, EOFError when it is cut.
-    """
-    unpacker = zlib.decompressobj(_GZIP)
-    fresh = True
-    pending = b""
-    while True:
-        if not pending:
-            pending = stream.read(CHUNK)
-            seen(pending)
-            if not pending:
-                break
-        if unpacker.eof:
-            # another member: gzip files may be joined
-            unpacker, fresh = zlib.decompressobj(_GZIP), True
-        text = unpacker.decompress(pending, 4 * CHUNK)
-        fresh = False
-        pending = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
-        if text:
-            yield text
-    if fresh or not unpacker.eof:
-        raise EOFError
-
-
 def prove(dump: DumpFile) -> Proof:
-    """Read the whole file of I(dump). Raises C(dump-missing) or C(dump-damaged) unless it is whole and ends with the trailer."""
+    """Read the whole file of I(dump). Raises C(dump-missing) or C(dump-damaged) unless it is whole and ends with the trailer.
+
+    Raises C(missing-tool) for a zstd file where there is no zstd.
+    """
     digest = hashlib.sha256()
     size = longest = open_line = 0
     tail = b""
     try:
         if not stat.S_ISREG(os.lstat(dump.path).st_mode):
             raise SeafileError("dump-damaged", dump.path, "it is not a regular file")
-        with open(dump.path, "rb") as stream:
-            for text in unzip(stream, digest.update):
+        with compression.open_reader(dump.path, digest.update) as stream:
+            for text in compression.pieces(stream):
                 size += len(text)
                 lines = text.split(b"\n")
                 open_line += len(lines[0])
@@ -129,10 +103,8 @@ def prove(dump: DumpFile) -> Proof:
                 tail = (tail + text)[-4096:] if len(text) < 4096 else text[-4096:]
     except FileNotFoundError:
         raise SeafileError("dump-missing", dump.path, "there is no such file", "look at src and at the names in dumps; nothing was imported") from None
-    except zlib.error as error:
-        raise SeafileError("dump-damaged", dump.path, f"it is not a readable gzip file: {error}") from None
-    except EOFError:
-        raise SeafileError("dump-damaged", dump.path, "the gzip file is cut short") from None
+    except compression.Damage as error:
+        raise SeafileError("dump-damaged", dump.path, str(error)) from None
     if dump.sha256 and digest.hexdigest() != dump.sha256.lower():
         raise SeafileError("dump-damaged", dump.path, f"its sha256 is {digest.hexdigest()}, not {dump.sha256}")
     if not TRAILER.search(tail):
@@ -408,9 +380,9 @@ class Import:
             absent = sorted(set(dump.tables) - now)
             if absent:
                 raise SeafileError("import-incomplete", what, f"tables are missing after the import: {', '.join(absent)}", tables=absent)
-        except (SeafileError, OSError, zlib.error, EOFError) as error:
+        except (SeafileError, OSError, compression.Damage) as error:
             self._undo(dump.name)
-            if isinstance(error, (zlib.error, EOFError)):
+            if isinstance(error, compression.Damage):
                 raise SeafileError("dump-damaged", dump.path, "it changed while it was imported",
                                    "fetch the dump again, then run again; the database was dropped again") from None
             raise
@@ -431,7 +403,7 @@ class Import:
     def _feed(self, dump: DumpFile) -> None:
         """Send the text of I(dump) to the client program."""
         client = self.client
-        with mysql_client.OptionFile(client.login) as options, tempfile.TemporaryFile() as messages, open(dump.path, "rb") as stream:
+        with mysql_client.OptionFile(client.login) as options, tempfile.TemporaryFile() as messages, compression.open_reader(dump.path) as stream:
             argv = [client.program, options.argument] + client.arguments() + [f"--database={dump.name}"]
             # run_command would take the whole dump from memory
             process = subprocess.Popen(  # pylint: disable=ansible-bad-function
@@ -439,7 +411,7 @@ class Import:
                 pass_fds=(options.descriptor,), bufsize=0)
             try:
                 first = True
-                for text in unzip(stream, len):
+                for text in compression.pieces(stream):
                     if first:
                         # older and Oracle's clients refuse the line that MariaDB puts in front
                         text, first = SANDBOX_LINE.sub(b"", text), False

@@ -166,11 +166,13 @@ class Team:
 
     :arg what: what the task is about, for errors.
     :arg member: called in each process with its number and its connections to the others.
+    :arg meanwhile: called here at least once a second while the others are at work.
     """
 
-    def __init__(self, count: int, what: str, member: t.Callable[[int, Mesh], Member]) -> None:
+    def __init__(self, count: int, what: str, member: t.Callable[[int, Mesh], Member], meanwhile: t.Callable[[], None] | None = None) -> None:
         self.count = count
         self.what = what
+        self.meanwhile = meanwhile
         self.channels: list[_Channel] = []
         self.children: list[int] = []
         pairs = [socket.socketpair() for dummy in range(count)]
@@ -244,16 +246,21 @@ class Team:
             self.tell(me, "end")
 
     def _receive(self, kind: str) -> tuple[int, t.Any]:
-        ready = select.select(self.channels, (), ())[0][0]
+        waiting: list[_Channel] = []
+        while not waiting:
+            if self.meanwhile is not None:
+                self.meanwhile()
+            waiting = select.select(self.channels, (), (), None if self.meanwhile is None else 1.0)[0]
+        ready = waiting[0]
         me = self.channels.index(ready)
         try:
-            found, content = ready.receive()
+            said, content = ready.receive()
         except EOFError:
             self._mourn()
-        if found == "failed":
+        if said == "failed":
             _raise(*content)
-        if found != kind:
-            raise RuntimeError(f"process {me} says {found}, not {kind}")
+        if said != kind:
+            raise RuntimeError(f"process {me} says {said}, not {kind}")
         return me, content
 
     def _mourn(self) -> t.NoReturn:

@@ -12,11 +12,12 @@ import os
 import shlex
 import typing as t
 
+from ansible_collections.seafleet.seafile.plugins.module_utils import compression
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 
 _HEAD = """# Restore {server} by hand
 
-This directory is the backup of one Seafile server. No special program is needed to restore it: `rsync`, `gunzip`
+This directory is the backup of one Seafile server. No special program is needed to restore it: {programs_needed}
 and {client} are enough, as root. With Ansible at hand, `ansible-playbook seafleet.seafile.restore` does the same and checks
 more: it copies only the objects that the chosen set can reach, keeps what was there, and proves the result.
 
@@ -82,12 +83,18 @@ delete them. Before starting Seafile, make all clients synchronise anew:
 """
 
 
+def _unpack(file: str) -> str:
+    """Return the command that writes the text of the dump I(file)."""
+    program = "zstd -dcq" if compression.is_zstd(file) else "gunzip -c"
+    return f'{program} "$BACKUP/sets/$SET/databases/"{shlex.quote(file)}'
+
+
 def _sqlite(databases: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
     lines = []
     for dump in databases:
         target = shlex.quote(dump["name"])
         lines.append(f'mkdir -p "$(dirname "$TARGET/"{target})"')
-        lines.append(f'gunzip -c "$BACKUP/sets/$SET/databases/"{shlex.quote(dump["file"])} | sqlite3 -bail "$TARGET/"{target}')
+        lines.append(f'{_unpack(dump["file"])} | sqlite3 -bail "$TARGET/"{target}')
     return lines
 
 
@@ -101,8 +108,7 @@ def _mysql(databases: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
         charset = f" CHARACTER SET {dump['character_set']} COLLATE {dump['collation']}" if dump.get("character_set") and dump.get("collation") else ""
         lines.append(f"printf '%s\\n' {shlex.quote('CREATE DATABASE ' + _identifier(dump['name']) + charset + ';')} | mariadb")
         lines.append(
-            f'gunzip -c "$BACKUP/sets/$SET/databases/"{shlex.quote(dump["file"])} | '
-            f"mariadb --default-character-set=utf8mb4 --max-allowed-packet=1G --database={shlex.quote(dump['name'])}")
+            f"{_unpack(dump['file'])} | mariadb --default-character-set=utf8mb4 --max-allowed-packet=1G --database={shlex.quote(dump['name'])}")
     return lines
 
 
@@ -141,11 +147,13 @@ def render(manifest: t.Mapping[str, t.Any], layout: ServerLayout) -> str:
         lines.append("# then create the account of Seafile's configuration and grant it all rights on these databases")
     engine = "mysql" if mysql else "sqlite"
     client = " and ".join(name for name, dumps in (("`mariadb` (or `mysql`)", mysql), ("`sqlite3`", sqlite)) if dumps)
+    unpackers = sorted({"`zstd`" if compression.is_zstd(dump["file"]) else "`gunzip`" for dump in databases}) or ["`gunzip`"]
     storage = seafile.get("storage_path") or "seafile-data/storage"
     directories = [os.path.join(os.path.dirname(storage), name) for name in ("httptemp", "tmpfiles")] + ["logs", "pids"]
     programs = seafile.get("programs")
     return _HEAD.format(
-        server=manifest["server"], state=_state(manifest), client=client, root=shlex.quote(layout.root), set_id=manifest["set_id"],
+        server=manifest["server"], state=_state(manifest), client=client, programs_needed=", ".join(["`rsync`"] + unpackers),
+        root=shlex.quote(layout.root), set_id=manifest["set_id"],
         target=shlex.quote(seafile.get("root") or "/opt/seafile"),
         owner=shlex.quote(f"{owner.get('user', 'seafile')}:{owner.get('group', 'seafile')}"),
         storage=shlex.quote(storage), databases="\n".join(lines),

@@ -26,15 +26,21 @@ _HEX = "[0-9a-f]"
 _STORE = "-".join(_HEX * count for count in (8, 4, 4, 4, 12))
 # Only 2hex/38hex below a store is an object; anything else there is a leftover of an interrupted write. Kinds and stores
 # stand without a slash at their end: one that is a link must be met and refused, not be left out in silence.
-OBJECT_FILTERS = (
-    "--include=/commits",
-    "--include=/fs",
-    "--include=/blocks",
-    f"--include=/*/{_STORE}",
-    f"--include=/*/*/{_HEX * 2}/",
-    f"--include=/*/*/{_HEX * 2}/{_HEX * 38}",
-    "--exclude=*",
-)
+def object_filters(prefixes: str = "") -> tuple[str, ...]:
+    """The rules that leave only objects, or only those whose id begins with one of the digits I(prefixes)."""
+    first = f"[{prefixes}]" if prefixes else _HEX
+    return (
+        "--include=/commits",
+        "--include=/fs",
+        "--include=/blocks",
+        f"--include=/*/{_STORE}",
+        f"--include=/*/*/{first}{_HEX}/",
+        f"--include=/*/*/{_HEX * 2}/{_HEX * 38}",
+        "--exclude=*",
+    )
+
+
+OBJECT_FILTERS = object_filters()
 _WHOLE_STORE = re.compile(rf"^(?:commits|fs|blocks)(?:/{_STORE})?$")
 # Worth another try: the connection, not the data, failed.
 _TRANSIENT = (10, 12, 30, 35, 255)
@@ -84,6 +90,18 @@ class Pull:
     """Of I(files_from) only what the source has: no entry's absence is a failure, and no directory is gone through."""
     most_bytes: int = 0
     """Files above this size are not fetched; 0 for no limit."""
+    changes: bool = False
+    """I(files_from) may name directories, which are gone through; what the source has not is no failure, what is no object stays out."""
+    prefixes: str = ""
+    """Of all objects those whose id begins with one of these hexadecimal digits; empty for all."""
+    compress: bool = False
+    partial_dir: str | None = None
+    """Where files are written until they are whole, and one that a lost connection cut is kept, so that the next try goes on within it.
+    On the file system of I(dest): from another one rsync would copy, and not at once."""
+    lead: t.Sequence[str] = ()
+    """Words before rsync's own, such as C(nice -n 10)."""
+    control_path: str | None = None
+    """The socket of an ssh connection that is open already; see :mod:`ssh_connection`."""
 
 
 @dataclasses.dataclass
@@ -96,6 +114,10 @@ class Report:
     bytes_listed: int = 0
     created: int = 0
     itemized: int = 0
+    existing: int = 0
+    """Objects that were here already, as far as they were told until now."""
+    arrived: int = 0
+    """Regular files that came, as far as they were told until now."""
     vanished: list[str] = dataclasses.field(default_factory=list)
     empty_objects: list[str] = dataclasses.field(default_factory=list)
     not_regular: list[str] = dataclasses.field(default_factory=list)
@@ -168,8 +190,8 @@ def _ssh_path(path: str) -> str:
     return f'"{escaped}"' if re.search(r"[\s']", path) else escaped
 
 
-def ssh_command(remote: Remote) -> str:
-    """Return the value of rsync's C(-e): ssh that never asks, never learns a host key, and ends when the peer is gone."""
+def ssh_words(remote: Remote) -> list[str]:
+    """Return the words of an ssh that never asks, never learns a host key, and ends when the peer is gone; without the host."""
     words = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ServerAliveInterval=15",
              "-o", "ServerAliveCountMax=4", "-o", "ConnectTimeout=20", "-o", "ClearAllForwardings=yes", "-o", "UpdateHostKeys=no"]
     if remote.known_hosts:
@@ -181,6 +203,14 @@ def ssh_command(remote: Remote) -> str:
         words += ["-o", "IdentitiesOnly=yes", "-o", f"IdentityFile={_ssh_path(remote.private_key)}"]
     if remote.port:
         words += ["-p", str(remote.port)]
+    return words
+
+
+def ssh_command(remote: Remote, control_path: str | None = None) -> str:
+    """Return the value of rsync's C(-e): :func:`ssh_words`, over the open connection I(control_path) where there is one."""
+    words = ssh_words(remote)
+    if control_path:
+        words += ["-o", "ControlMaster=no", "-o", f"ControlPath={_ssh_path(control_path)}"]
     return " ".join(_quoted(word) if re.search(r"[\s'\"]", word) else word for word in words)
 
 
@@ -205,7 +235,7 @@ def pull_argv(rsync: str, pull: Pull) -> list[str]:
     is seen), hard-linked to I(link_dest) where equal. objects: add-only (an existing object is never touched, an empty
     one never stored), no links, devices or foreign names, hard links kept.
     """
-    argv = [rsync, "--dirs" if pull.only_there else "--recursive", "--times", "--no-human-readable", f"--timeout={pull.timeout}", "--stats",
+    argv = [*pull.lead, rsync, "--dirs" if pull.only_there else "--recursive", "--times", "--no-human-readable", f"--timeout={pull.timeout}", "--stats",
             "--out-format=%i %n", "--no-devices", "--no-specials", "--no-owner", "--no-group"]
     if pull.content == "dumps":
         argv += ["--perms", "--chmod=D0700,F0600", "--no-links", "--checksum", "--omit-dir-times"]
@@ -220,18 +250,22 @@ def pull_argv(rsync: str, pull: Pull) -> list[str]:
     argv += [f"--exclude={pattern}" for pattern in pull.excludes]
     if pull.files_from:
         argv += ["--from0", f"--files-from={pull.files_from}"]
-        if pull.only_there:
+        if pull.only_there or pull.changes:
             argv += ["--ignore-missing-args"]
-    elif pull.content == "objects":
-        argv += OBJECT_FILTERS
+    if pull.content == "objects" and (pull.changes or not pull.files_from):
+        argv += object_filters(pull.prefixes)
     if pull.most_bytes:
         argv += [f"--max-size={pull.most_bytes}"]
+    if pull.partial_dir:
+        argv += [f"--partial-dir={pull.partial_dir}", f"--temp-dir={pull.partial_dir}"]
+    if pull.compress:
+        argv += ["--compress"]
     if pull.bandwidth_limit:
         argv += [f"--bwlimit={pull.bandwidth_limit}"]
     if pull.dry_run:
         argv += ["--dry-run"]
     if pull.remote:
-        argv += ["-e", ssh_command(pull.remote)]
+        argv += ["-e", ssh_command(pull.remote, pull.control_path)]
     source = _address(pull.src, pull.remote)
     return argv + ["--", source.rstrip("/") + "/", pull.dest.rstrip("/") + "/"]
 
@@ -261,6 +295,7 @@ def read_line(report: Report, line: str, content: str) -> None:
     """Take one line of rsync's standard output into I(report)."""
     if content == "objects":
         if line.endswith(" exists"):  # one per object that is already here; first, because there are millions
+            report.existing += 1
             return
         if line.endswith(_EMPTY):
             report.empty_objects.append(line[: -len(_EMPTY)])
@@ -272,6 +307,7 @@ def read_line(report: Report, line: str, content: str) -> None:
     match = _ITEM.match(line)
     if match:
         report.itemized += 1
+        report.arrived += match.group(1) == ">f"
         if len(report.changes) < 100:
             report.changes.append(line)
         return
@@ -382,8 +418,10 @@ def environment() -> dict[str, str]:
     return values
 
 
-def run(argv: t.Sequence[str], pull: Pull, source: str, held: t.Sequence[int] = ()) -> Report:
+def run(argv: t.Sequence[str], pull: Pull, source: str, held: t.Sequence[int] = (), watch: t.Callable[[Report, t.Any], None] | None = None) -> Report:
     """Run rsync once, reading its output as it comes.
+
+    :arg watch: called with the report, as far as it is known, and the process, at its beginning and for each line.
 
     :arg held: file descriptors of locks that rsync holds as well, so that none is free while it still writes, whatever
         becomes of this process.
@@ -395,8 +433,12 @@ def run(argv: t.Sequence[str], pull: Pull, source: str, held: t.Sequence[int] = 
         process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment(), pass_fds=held)
         try:
+            if watch:
+                watch(report, process)
             for line in t.cast(t.IO[bytes], process.stdout):
                 read_line(report, line.decode("utf-8", "surrogateescape").rstrip("\n"), pull.content)
+                if watch:
+                    watch(report, process)
             status = process.wait()
         except BaseException:
             process.kill()

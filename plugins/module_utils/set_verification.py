@@ -11,12 +11,13 @@ import os
 import shutil
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import pointers, sets, verification, verification_record
+from ansible_collections.seafleet.seafile.plugins.module_utils import compression, pointers, sets, verification, verification_record
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, as_time, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.closure import Finding
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.heal import ABSENT, ALIKE, BAD, HEALED, UNPLACED, Healer
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, require_set_id
+from ansible_collections.seafleet.seafile.plugins.module_utils.progress import Progress
 from ansible_collections.seafleet.seafile.plugins.module_utils.verification_record import BACKUP, SOURCE, UNKNOWN, Key, key_of
 
 MOST_ROUNDS = 100
@@ -84,7 +85,7 @@ def partial_subject(layout: ServerLayout, set_id: str, began: t.Any, arrived: t.
     # the likely one first: the others are only read to find out that they are not it
     for path in sorted(arrived, key=lambda path: ("seafile" not in os.path.basename(path), path)):
         dump = os.path.join(directory, path)
-        if os.path.dirname(path) != "databases" or not path.endswith(".sql.gz"):
+        if os.path.dirname(path) != "databases" or not compression.is_dump_name(path):
             continue
         try:
             known = pointers.read_pointers(dump, keep_days)
@@ -112,6 +113,8 @@ class Verifier:
     :arg moved: libraries whose head moved since the dump, or that are gone; None when that is not known, which is as if all had.
     :arg healer: None where nothing may be healed.
     :arg write_index: whether this verification holds the lock of the index.
+    :arg progress: the file that tells how far it is, None for none.
+    :arg arrived: how many objects came in this run, as far as that is known.
     """
 
     layout: ServerLayout
@@ -122,6 +125,8 @@ class Verifier:
     processes: int = 0
     healer: t.Optional[Healer] = None
     write_index: bool = True
+    progress: t.Optional[str] = None
+    arrived: t.Optional[int] = None
     index: str = ""
     """The index of proved objects; by default the layout's."""
     rotten: t.Set[Key] = dataclasses.field(default_factory=set)
@@ -170,8 +175,9 @@ class Verifier:
         walk = "new" if self.index != self.layout.proved else level
         request = verification.Request(
             objects=self.layout.objects, index=self.index, pointers=found, now=subject.moment, level=walk, distrusted=self.collected,
-            scrub_percent=self.scrub_percent, processes=self.processes, write_index=self.write_index)
-        outcome = verification.verify(request)
+            scrub_percent=self.scrub_percent, processes=self.processes, write_index=self.write_index, arrived=self.arrived)
+        with Progress(self.progress, f"verify {subject.set_id}") as progress:
+            outcome = verification.verify(request if self.progress is None else dataclasses.replace(request, progress=progress))
         healed, notes = self._heal(request, outcome, families)
         self.rotten = {key for key in self.rotten.union(_keys(outcome.rotten)) if not self._is_healed(key)}
         wrong = sets.check_sums(subject.directory) if subject.sealed and with_files and level != "new" else []

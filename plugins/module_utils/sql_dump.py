@@ -4,7 +4,7 @@
 """Rows of chosen tables out of a dump file, without a database server.
 
 Reads what C(mysqldump)/C(mariadb-dump) and SQLite's C(.dump) (the program's, Python's and this collection's own)
-write: SQL text, in gzip or plain. The text is streamed: memory does not grow with the dump, and tables nobody asked
+write: SQL text, in gzip, zstd or plain. The text is streamed: memory does not grow with the dump, and tables nobody asked
 for are stepped over without being taken apart. A dump that is cut anywhere is refused: mysqldump and sqlite3 both
 leave a cut dump behind with exit status 0, and only the trailer tells.
 """
@@ -12,13 +12,12 @@ leave a cut dump behind with exit status 0, and only the trailer tells.
 from __future__ import annotations
 
 import decimal
-import gzip
 import os
 import re
 import stat
 import typing as t
-import zlib
 
+from ansible_collections.seafleet.seafile.plugins.module_utils import compression
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 
 Value = t.Union[None, int, decimal.Decimal, float, str, bytes]
@@ -532,40 +531,34 @@ def _open(path: str) -> t.BinaryIO:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise SeafileError("dump-missing", path, "is not a regular file", _NAME_IT)
-    stream = os.fdopen(descriptor, "rb")
-    magic = stream.read(2)
-    stream.seek(0)
-    return t.cast(t.BinaryIO, gzip.GzipFile(fileobj=stream, mode="rb")) if magic == b"\x1f\x8b" else stream
+    return compression.reader(os.fdopen(descriptor, "rb"), path, plain=True)
 
 
 def read_rows(path: str, tables: t.Sequence[str], required: t.Sequence[str] = ()) -> t.Iterator[tuple[str, Row]]:
     """Yield C((table, row)) for every row of I(tables) in the dump I(path), in the dump's order.
 
-    :arg path: a dump of one database, SQL text in gzip or plain, by mysqldump, mariadb-dump or SQLite.
+    :arg path: a dump of one database, SQL text in zstd (told by the name), gzip or plain, by mysqldump, mariadb-dump or SQLite.
     :arg tables: names as Seafile writes them; found whatever case the dump has them in. A table without rows, or one
         that this version of Seafile does not have, yields nothing.
     :arg required: tables that must be defined in the dump.
     :returns: rows as dictionaries by column name in lower case; values C(None), C(int), C(Decimal), C(str) (UTF-8;
         bytes that are not UTF-8 as lone surrogates) or C(bytes) (blobs).
     :raises SeafileError: C(dump-missing), C(dump-damaged) (cut, without the trailer, or not a dump; known only at the end: use
-        no row before the iterator is exhausted), C(dump-wrong-database).
+        no row before the iterator is exhausted), C(dump-wrong-database), C(missing-tool) for a zstd file where there is no zstd.
     """
-    stream = _open(path)
-    raw = stream.fileobj if isinstance(stream, gzip.GzipFile) else stream
     try:
-        dump = _Dump(stream, tables)
-        yield from dump.rows()
-    except (_Cut, EOFError) as error:
+        stream = _open(path)
+        with stream:
+            dump = _Dump(stream, tables)
+            yield from dump.rows()
+    except _Cut as error:
         raise SeafileError("dump-damaged", path, "the dump is cut: its last line does not say that it is complete", _ANOTHER) from error
     except _Strange as error:
         raise SeafileError("dump-damaged", path, str(error), _ANOTHER) from error
     except (ValueError, ArithmeticError) as error:
         raise SeafileError("dump-damaged", path, "it holds a value that cannot be read", _ANOTHER) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise SeafileError("dump-damaged", path, f"the gzip file is damaged ({error})", _ANOTHER) from error
-    finally:
-        stream.close()
-        t.cast(t.BinaryIO, raw).close()
+    except compression.Damage as error:
+        raise SeafileError("dump-damaged", path, str(error), _ANOTHER) from error
     missing = [name for name in required if name not in dump.columns]
     if missing:
         raise SeafileError("dump-wrong-database", path, f"the dump has no table {', '.join(missing)}: it is not the dump of a Seafile database")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import errno
+import functools
 import os
 import shutil
 import sqlite3
@@ -16,6 +17,7 @@ import typing as t
 from ansible_collections.seafleet.seafile.plugins.module_utils import deployment, sqlite_dump_text, sqlite_files
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import sync_directory
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
+from ansible_collections.seafleet.seafile.plugins.module_utils.compression import GZIP, SUFFIXES, existing
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import encode_name
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_dump_run import Reader, partial_path
@@ -46,25 +48,32 @@ def role_of(name: str, configuration: Configuration) -> str:
     return "ccnet" if name.startswith("ccnet/") else "other"
 
 
-def file_names(names: t.Sequence[str]) -> dict[str, str]:
-    """Return path -> name of its dump: the base name where only one file has it, else the whole path, encoded."""
+def dump_stems(names: t.Sequence[str]) -> dict[str, str]:
+    """Return path -> name of its dump without the suffix: the base name where only one file has it, else the whole path, encoded."""
     count = collections.Counter(os.path.basename(name) for name in names)
-    return {name: encode_name(os.path.basename(name) if count[os.path.basename(name)] == 1 else name) + ".sql.gz" for name in names}
+    return {name: encode_name(os.path.basename(name) if count[os.path.basename(name)] == 1 else name) for name in names}
 
 
-def require_free_names(dest: str, files: t.Iterable[str]) -> None:
-    """Raise C(dump-exists) when I(dest) holds a file under a name that this dump would take, or is no directory."""
+def file_names(names: t.Sequence[str], compression: str = GZIP) -> dict[str, str]:
+    """Return path -> name of its dump."""
+    return {name: stem + SUFFIXES[compression] for name, stem in dump_stems(names).items()}
+
+
+def require_free_names(dest: str, names: t.Sequence[str]) -> None:
+    """Raise C(dump-exists) when I(dest) holds a dump of one of I(names), however it is compressed, or is no directory."""
     if os.path.lexists(dest) and not os.path.isdir(dest):
         raise SeafileError("path-invalid", dest, "it is not a directory", "name a directory as dest")
-    for file in files:
-        if os.path.lexists(os.path.join(dest, file)):
-            raise SeafileError("dump-exists", os.path.join(dest, file), "the file exists")
+    for stem in dump_stems(names).values():
+        path = existing(dest, stem)
+        if path:
+            raise SeafileError("dump-exists", path, "the file exists")
 
 
-def plan(configuration: Configuration, databases: t.Sequence[SqliteFile], dest: str) -> list[dict[str, t.Any]]:
+def plan(configuration: Configuration, databases: t.Sequence[SqliteFile], dest: str, compression: str = GZIP) -> list[dict[str, t.Any]]:
     """Return what a dump would write (check mode). Raises as the dump would, as far as that is known before."""
-    files = file_names([database.name for database in databases])
-    require_free_names(dest, files.values())
+    names = [database.name for database in databases]
+    files = file_names(names, compression)
+    require_free_names(dest, names)
     return [{"name": database.name, "role": role_of(database.name, configuration), "engine": "sqlite", "file": files[database.name],
              "estimated_bytes": database.bytes} for database in databases]
 
@@ -91,17 +100,20 @@ def give(path: str, reader: Reader, mode: int) -> None:
         raise SeafileError("no-rights", path, "this account may not give it to the named owner or group") from None
 
 
-def dump(configuration: Configuration, databases: t.Sequence[SqliteFile], dest: str, level: int, busy_timeout: float, reader: Reader) -> dict[str, t.Any]:
+def dump(configuration: Configuration, databases: t.Sequence[SqliteFile], dest: str, level: int, busy_timeout: float, reader: Reader,
+         compression: str = GZIP, progress: t.Optional[t.Callable[[int], t.Any]] = None) -> dict[str, t.Any]:
     """Dump I(databases) into the directory I(dest) and return C(dumps), C(began), C(ended).
 
     No file has its final name before all are proven. The sources stay as they are.
 
-    :arg level: of the gzip compression, 1 to 9.
+    :arg level: of the compression, 1 to 9.
     :arg busy_timeout: seconds to wait for a locked database.
+    :arg compression: C(gzip) or C(zstd).
+    :arg progress: called often with the bytes of the files dumped so far; at the end with the sum of their C(bytes).
     """
     names = [database.name for database in databases]
-    files = file_names(names)
-    require_free_names(dest, files.values())
+    files = file_names(names, compression)
+    require_free_names(dest, names)
     created = make_directories(dest, reader)
     partials = {name: partial_path(dest, files[name]) for name in names}
     estimated = sum(database.bytes for database in databases)
@@ -110,13 +122,21 @@ def dump(configuration: Configuration, databases: t.Sequence[SqliteFile], dest: 
         _clear_leftovers(dest, partials.values())
         began = as_text(utc_now())
         with tempfile.TemporaryDirectory(prefix=WORKING_COPY, dir=dest) as work:
-            for name in names:
+            done = 0
+            for database in databases:
+                name = database.name
                 entry = {"name": name, "role": role_of(name, configuration), "engine": "sqlite", "file": files[name]}
-                entry.update(_dump_one(os.path.join(configuration.root, name), name, os.path.join(work, "database"), partials[name], level, busy_timeout))
+                # the text is about as large as the file
+                told = None if progress is None else functools.partial(_tell, progress, done, database.bytes)
+                writer = functools.partial(sqlite_dump_text.DumpWriter, partials[name], compression, level)
+                entry.update(_dump_one(os.path.join(configuration.root, name), name, os.path.join(work, "database"), writer, busy_timeout, told))
+                done += database.bytes
+                if progress is not None:
+                    progress(done)
                 give(partials[name], reader, reader.file_mode)
                 entries.append(entry)
         ended = as_text(utc_now())
-        require_free_names(dest, files.values())
+        require_free_names(dest, names)
         for name in names:
             os.rename(partials[name], os.path.join(dest, files[name]))
         sync_directory(dest)
@@ -140,17 +160,22 @@ def dump(configuration: Configuration, databases: t.Sequence[SqliteFile], dest: 
     return {"dumps": entries, "began": began, "ended": ended}
 
 
-def _dump_one(path: str, name: str, copy: str, partial: str, level: int, busy_timeout: float) -> dict[str, t.Any]:
-    """Dump the database I(path) to I(partial) by way of the private file I(copy), which is removed."""
+def _tell(progress: t.Callable[[int], t.Any], done: int, most: int, size: int) -> None:
+    progress(done + min(size, most))
+
+
+def _dump_one(path: str, name: str, copy: str, make_writer: t.Callable[[], sqlite_dump_text.DumpWriter], busy_timeout: float,
+              progress: t.Optional[t.Callable[[int], t.Any]]) -> dict[str, t.Any]:
+    """Dump the database I(path) to the file of I(make_writer) by way of the private file I(copy), which is removed."""
     try:
         journal_mode = sqlite_files.snapshot(path, copy, busy_timeout)
         connection = sqlite_files.connect(copy, "ro")
         try:
             sqlite_files.check_integrity(connection, path)
             rows: dict[str, int] = {}
-            writer = sqlite_dump_text.DumpWriter(partial, level)
+            writer = make_writer()
             try:
-                writer.dump(sqlite_dump_text.statements(connection, name, journal_mode, rows))
+                writer.dump(sqlite_dump_text.statements(connection, name, journal_mode, rows), progress)
             finally:
                 writer.close()
         except sqlite3.Error as error:

@@ -10,14 +10,12 @@ of the importing SQLite. Its last statement is C(COMMIT;): without it the dump i
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import math
-import os
 import sqlite3
 import typing as t
-import zlib
 
+from ansible_collections.seafleet.seafile.plugins.module_utils import compression
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import encode_name
 from ansible_collections.seafleet.seafile.plugins.module_utils.sqlite_files import quote_name
@@ -184,53 +182,23 @@ def _rows(connection: sqlite3.Connection, table: str, encoding: str) -> t.Iterat
         yield (start + ",".join(values) + ");\n").encode("utf-8")
 
 
-class DumpWriter:
-    """Writes gzip to a file and hashes what is stored in the same pass. The same content gives the same bytes."""
+class DumpWriter(compression.CompressedFile):
+    """The file of one dump: compressed and hashed in the same pass. The same content gives the same bytes."""
 
-    def __init__(self, path: str, level: int) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        self._raw = os.fdopen(descriptor, "wb")
-        self._sha256 = hashlib.sha256()
-        self.bytes = 0
-        self.uncompressed_bytes = 0
-        self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=level, fileobj=self, mtime=0)  # type: ignore[arg-type]
-
-    def write(self, data: bytes) -> int:
-        """Store compressed bytes (called by gzip)."""
-        self._sha256.update(data)
-        self.bytes += len(data)
-        return self._raw.write(data)
-
-    def flush(self) -> None:
-        """Flush (called by gzip)."""
-        self._raw.flush()
-
-    def dump(self, lines: t.Iterable[bytes]) -> None:
-        """Compress I(lines), then flush everything to the disk."""
+    def dump(self, lines: t.Iterable[bytes], progress: t.Optional[t.Callable[[int], t.Any]] = None) -> None:
+        """Compress I(lines), then flush everything to the disk. I(progress) is called with the bytes of text so far."""
         gathered: list[bytes] = []
         size = 0
         for line in lines:
             gathered.append(line)
             size += len(line)
             if size >= 1 << 18:
-                self._gzip.write(b"".join(gathered))
-                self.uncompressed_bytes += size
+                self.write(b"".join(gathered))
                 gathered, size = [], 0
-        self._gzip.write(b"".join(gathered))
-        self.uncompressed_bytes += size
-        self._gzip.close()
-        self._raw.flush()
-        os.fsync(self._raw.fileno())
-
-    def close(self) -> None:
-        """Close the file, whole or not."""
-        self._gzip.fileobj = None  # after a failure nothing more is to be written
-        self._raw.close()
-
-    @property
-    def sha256(self) -> str:
-        """Of what was stored."""
-        return self._sha256.hexdigest()
+                if progress is not None:
+                    progress(self.uncompressed_bytes)
+        self.write(b"".join(gathered))
+        self.finish()
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -239,27 +207,26 @@ class DumpWriter:
 def verify(path: str, name: str, sha256: str) -> str:
     """Prove that the stored dump I(path) is whole; return the sha256 of its text without the first line.
 
-    Raises C(dump-damaged) when the file is missing, has another checksum, is no whole gzip, or is cut.
+    Raises C(dump-damaged) when the file is missing, has another checksum, is damaged, or is cut; C(missing-tool) for zstd.
     """
+    stored, digest = hashlib.sha256(), hashlib.sha256()
+    tail = b""
     try:
         with open(path, "rb") as stream:
-            stored = hashlib.sha256()
             for chunk in iter(lambda: stream.read(1 << 20), b""):
                 stored.update(chunk)
     except FileNotFoundError:
         raise SeafileError("dump-damaged", path, f"the dump of {name} is missing") from None
     if stored.hexdigest() != sha256:
         raise SeafileError("dump-damaged", path, f"the dump of {name} has sha256 {stored.hexdigest()}, not {sha256}")
-    digest = hashlib.sha256()
-    tail = b""
     try:
-        with gzip.open(path, "rb") as text:
+        with compression.open_reader(path) as text:
             text.readline(1 << 16)
-            for chunk in iter(lambda: text.read(1 << 20), b""):
+            for chunk in compression.pieces(text):
                 digest.update(chunk)
-                tail = (tail + chunk)[-64:]
-    except (OSError, EOFError, zlib.error) as error:
-        raise SeafileError("dump-damaged", path, f"the dump of {name} is no whole gzip file: {error}") from None
+                tail = (tail + chunk[-64:])[-64:]
+    except (OSError, compression.Damage) as error:
+        raise SeafileError("dump-damaged", path, f"the dump of {name} cannot be read to its end: {error}") from None
     if not tail.endswith(b"\n" + TRAILER):
         raise SeafileError("dump-damaged", path, f"the dump of {name} is cut: its last statement is not COMMIT")
     return digest.hexdigest()
@@ -278,15 +245,18 @@ def text_digest(lines: t.Iterable[bytes]) -> str:
 def read_statements(path: str) -> t.Iterator[str]:
     """Yield the statements of the stored dump I(path) one by one, without holding the whole text."""
     gathered = ""
-    with gzip.open(path, "rb") as text:
-        for raw in text:
-            line = raw.decode("utf-8")
-            if not gathered and line.startswith("--"):
-                continue
-            gathered += line
-            if line.endswith(";\n") and sqlite3.complete_statement(gathered):
-                yield gathered
-                gathered = ""
+    try:
+        with compression.open_reader(path) as text:
+            for raw in text:
+                line = raw.decode("utf-8")
+                if not gathered and line.startswith("--"):
+                    continue
+                gathered += line
+                if line.endswith(";\n") and sqlite3.complete_statement(gathered):
+                    yield gathered
+                    gathered = ""
+    except compression.Damage as error:
+        raise SeafileError("dump-damaged", path, str(error)) from None
     if gathered.strip():
         raise SeafileError("dump-damaged", path, "its last statement is not complete")
 

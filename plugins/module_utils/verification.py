@@ -47,6 +47,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.errors import Sea
 from ansible_collections.seafleet.seafile.plugins.module_utils.family_walk import Context, Part, Task
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
 from ansible_collections.seafleet.seafile.plugins.module_utils.process_team import Mesh, Team
+from ansible_collections.seafleet.seafile.plugins.module_utils.progress import SharedCounts
 from ansible_collections.seafleet.seafile.plugins.module_utils.proved_index import FamilyIndex, IndexDamaged, Section
 from ansible_collections.seafleet.seafile.plugins.module_utils.verification_outcome import (
     FULL,
@@ -59,6 +60,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.verification_outc
 
 MOST_PROCESSES = 4
 _MOST_NOTES = 20
+_MOST_SECONDS_OF_ESTIMATE = 1.0
 
 
 def verify(request: Request) -> Outcome:
@@ -86,6 +88,8 @@ def verify(request: Request) -> Outcome:
         indexed = proved_index.stores(request.index)
         scrub_to = _choose_scrub(request.index, indexed, root, request.scrub_percent)
         tasks.extend(Task(store, []) for store in indexed if store not in chosen)
+    if request.progress is not None and request.progress.total is None:
+        request.progress.expect(_estimate(request, tasks))
     context = Context(request, tasks, root, int(time.time()), scrub_to)
     processes = request.processes or min(len(os.sched_getaffinity(0)), MOST_PROCESSES)
     try:
@@ -136,6 +140,42 @@ def _choose_scrub(directory: str, stores: list[str], root: int, percent: float) 
         return moment, b"\xff" * 20
     ids = (bytes(section.rows[at:at + 20]) for section in sections() for proved, at in section.times() if proved == moment)
     return moment, heapq.nsmallest(left, ids)[-1]
+
+
+def _estimate(request: Request, tasks: t.Sequence[Task]) -> int | None:
+    """Estimate how many objects will be read or looked at; None when nothing tells it.
+
+    What was proved before is known from the index. Where it does not count, a few directories of each store are listed, which is done
+    later anyway and costs little twice. A store may hold more than the set reaches.
+    """
+    index = request.index
+    proved = 0 if index is None else sum(proved_index.count(index, store) for store in proved_index.stores(index))
+    if request.level == NEW and proved:
+        expected = request.arrived or 0
+    else:
+        expected = _count_stored(ObjectStore(request.objects), tasks)
+    if expected is None:
+        return None
+    if request.level != FULL:
+        expected += int(proved * min(request.scrub_percent, 100) / 100)
+    return expected or None
+
+
+def _count_stored(store: ObjectStore, tasks: t.Sequence[Task]) -> int | None:
+    """Estimate the number of objects out of two of 256 directories of each kind; None when that takes too long."""
+    deadline = time.monotonic() + _MOST_SECONDS_OF_ESTIMATE
+    count = 0
+    for task in tasks:
+        owners = {("fs", task.store), ("blocks", task.store)} | {("commits", library.id) for library in task.libraries}
+        try:
+            for kind, owner in owners if task.libraries else ():
+                with store.open(kind, owner) as objects:
+                    count += 128 * sum(len(objects.names(prefix)) for prefix in (0x2a, 0xd5))
+        except OSError:
+            return None  # the walk itself says it
+        if time.monotonic() > deadline:
+            return None
+    return count
 
 
 # -- one family ------------------------------------------------------------------------------------------------------
@@ -228,6 +268,8 @@ def _save(directory: str, parts: list[FamilyIndex], worse: bool) -> str | None:
 
 
 def _verify_here(context: Context) -> dict[int, Outcome]:
+    if context.request.progress is not None:
+        context = dataclasses.replace(context, advance=context.request.progress.advance)
     return {number: t.cast(Outcome, _verify_alone(context, number, False)) for number in range(len(context.tasks))}
 
 
@@ -292,7 +334,17 @@ def _verify_in_processes(context: Context, count: int) -> dict[int, Outcome]:
     results: dict[int, Outcome] = {}
     large: dict[int, tuple[float, float]] = {}
     waiting = list(reversed(range(len(context.tasks))))
-    with Team(count, context.request.objects, lambda me, mesh: _Member(context, me, mesh)) as team:
+    progress = context.request.progress
+    counts = SharedCounts(count)
+
+    def member(me: int, mesh: Mesh) -> _Member:
+        return _Member(context if progress is None else dataclasses.replace(context, advance=counts.adder(me)), me, mesh)
+
+    def show() -> None:
+        if progress is not None:
+            progress.set(*counts.sum())
+
+    with Team(count, context.request.objects, member, show if progress is not None else None) as team:
         busy = min(count, len(waiting))
         for me in range(busy):
             team.tell(me, "alone", waiting.pop())
@@ -316,6 +368,7 @@ def _verify_in_processes(context: Context, count: int) -> dict[int, Outcome]:
             results[number] = t.cast(Outcome, _verify_family(context, number, _Together(team), False))
             team.tell_all("close")
             team.hear_all()
+        show()
     return results
 
 

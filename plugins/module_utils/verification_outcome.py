@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.seafleet.seafile.plugins.module_utils.closure import Finding
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import OBJECT_KINDS
 from ansible_collections.seafleet.seafile.plugins.module_utils.pointers import Pointers
+from ansible_collections.seafleet.seafile.plugins.module_utils.progress import Progress
 
 NEW, QUICK, FULL = "new", "quick", "full"
 LEVELS = (NEW, QUICK, FULL)
@@ -31,6 +32,8 @@ class Request:
     :arg scrub_percent: how much of all proved objects is read and hashed before, the oldest proof first.
     :arg processes: 0: one for each CPU, at most four.
     :arg write_index: false: the index is used and not changed.
+    :arg progress: told how many objects were read or looked at; its total is estimated where it has none. None: nobody watches.
+    :arg arrived: how many objects came since the last verification, which only helps that estimate; None: not known.
     """
 
     objects: str
@@ -43,6 +46,8 @@ class Request:
     scrub_percent: float = 0.0
     processes: int = 0
     write_index: bool = True
+    progress: t.Optional[Progress] = None
+    arrived: t.Optional[int] = None
 
 
 def by_kind() -> dict[str, int]:

@@ -57,6 +57,59 @@ options:
       modules return it.
     type: dict
     default: {}
+  preflight:
+    description:
+      - With O(state=partial), look first at what stands in the way, as M(seafleet.seafile.backup_host_info) does. With any problem
+        the task fails, names them all, and changes nothing.
+      - The result then also says what the run can build on.
+    type: dict
+    version_added: "0.2.0"
+    suboptions:
+      problems:
+        description: What stands in the way on the server, as RV(seafleet.seafile.server_info#module:problems) has it.
+        type: list
+        elements: dict
+        default: []
+      seafile_root:
+        description: The haiwen directory. On one machine the backup must not lie inside it.
+        type: path
+      src:
+        description: The directory whose reading by C(rsync) is tried.
+        type: str
+        required: true
+      needed_bytes:
+        description: Bytes that have to be free.
+        type: int
+        default: 0
+      sweep_days:
+        description: Days after which all objects of the server are compared again.
+        type: float
+        default: 7
+      host:
+        description: The host to pull from, by ssh. Without it both ends are on this host.
+        type: str
+      user:
+        description: The account on the host.
+        type: str
+      port:
+        description: The port of C(sshd) on the host.
+        type: int
+      private_key:
+        description: The path of the key that opens the account.
+        type: path
+      known_hosts:
+        description: The file that holds the pinned key of the host.
+        type: path
+      host_key_alias:
+        description: The name under which that file holds the key.
+        type: str
+  renew:
+    description:
+      - With O(state=partial) and the O(set_id) of a run that has pulled nothing for its set yet, give the set the id of now. For a run that
+        pulled objects before its dump.
+    type: bool
+    default: false
+    version_added: "0.2.0"
   reason:
     description: Why the run failed, in one sentence.
     type: str
@@ -126,6 +179,50 @@ taken_over:
   returned: at O(state=partial)
   type: str
   sample: null
+known_set_id:
+  description: The newest verified set, whose objects are here; null when there is none.
+  returned: with O(preflight)
+  type: str
+  version_added: "0.2.0"
+  sample: 20261122T030000Z
+distrusted:
+  description: Ids of the libraries in which that set lacks something that the server itself had lost.
+  returned: with O(preflight)
+  type: list
+  elements: str
+  version_added: "0.2.0"
+  sample: []
+sweep_due:
+  description: Whether all objects are to be compared again.
+  returned: with O(preflight)
+  type: bool
+  version_added: "0.2.0"
+  sample: false
+newest_sealed:
+  description: The newest sealed set, or null.
+  returned: with O(preflight), also on failure
+  type: str
+  version_added: "0.2.0"
+  sample: 20261122T030000Z
+newest_verified:
+  description: The newest verified set, or null.
+  returned: with O(preflight), also on failure
+  type: str
+  version_added: "0.2.0"
+  sample: 20261122T030000Z
+problems:
+  description: All that stands in the way.
+  returned: with O(preflight), also on failure
+  type: list
+  elements: dict
+  version_added: "0.2.0"
+  sample: []
+zstd:
+  description: Whether the program C(zstd) is on this host.
+  returned: with O(preflight)
+  type: bool
+  version_added: "0.2.0"
+  sample: true
 code:
   description: Stable code of the failure; C(run-active) when another run is at work.
   returned: failure
@@ -139,21 +236,12 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import restore_guide, sets, verification_record
-from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_directory, write_atomically, write_json
+from ansible_collections.seafleet.seafile.plugins.module_utils import backup_place, rsync, sealing, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, require_set_id
-from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import STAGES, VERIFY, Run, begin, joined, refusal, release
-
-
-def _result(changed, set_id, state, path, **more):
-    return dict(changed=changed, set_id=set_id, set_state=state, path=path, **more)
-
-
-def _verification(layout, set_id):
-    """Return what the newest verification of a sealed set says, or None."""
-    return sets.describe(layout, set_id, True)["verification"]
+from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import STAGES, Run, begin, joined, refusal, release
 
 
 def _choose_id(layout, wanted):
@@ -167,19 +255,59 @@ def _choose_id(layout, wanted):
     return wanted
 
 
+def preflight(module, layout):
+    """Look at what stands in the way; fail with all of it, or return what the run can build on."""
+    asked = module.params["preflight"]
+    if not asked:
+        return {}
+    place = backup_place.inform(module, dict(asked, backup_root=module.params["backup_root"], server=module.params["server"]), layout)
+    problems = asked["problems"] + place["problems"]
+    found = {"problems": problems, "newest_sealed": place["newest_sealed"], "newest_verified": place["newest_verified"]}
+    if problems:
+        message = " // ".join(f"{problem.get('code')}: {problem.get('message')}" for problem in problems)
+        module.fail_json(msg=message, code=str(problems[0].get("code")), **found)
+    known = place["newest_verified"]
+    return dict(
+        found, known_set_id=known, distrusted=backup_place.distrusted(layout, known) if known else [], zstd=place["zstd"],
+        sweep_due=backup_place.is_sweep_due(layout, asked["sweep_days"], utc_now()))
+
+
 def begin_set(module, layout):
-    """Take the lock and make the directory of the set."""
+    """Look at what stands in the way, take the lock and make the directory of the set."""
+    if module.params["renew"]:
+        return renew_set(module, layout)
+    found = preflight(module, layout)
+    return dict(found, **_begin(module, layout))
+
+
+def renew_set(module, layout):
+    """Give the set of a run that has pulled nothing yet the id of now."""
+    old = module.params["set_id"]
+    require_set_id(old)
+    if module.check_mode:
+        return sealing.result(True, old, "partial", layout.partial(old), taken_over=None)
+    with joined(layout, old) as run:
+        if any(run.stage(stage) for stage in STAGES):
+            raise SeafileError("order", old, "something was pulled for this set already, so it keeps its id")
+        set_id = sets.next_set_id(layout, utc_now())
+        os.rename(layout.partial(old), layout.partial(set_id))
+        run.record["set_id"] = set_id
+        run.write()
+    return sealing.result(True, set_id, "partial", layout.partial(set_id), taken_over=None)
+
+
+def _begin(module, layout):
     params = module.params
     if params["set_id"] in sets.sealed_ids(layout):
-        return _result(
-            False, params["set_id"], "sealed", layout.sealed(params["set_id"]), taken_over=None, verification=_verification(layout, params["set_id"]))
+        return sealing.result(
+            False, params["set_id"], "sealed", layout.sealed(params["set_id"]), taken_over=None, verification=sealing.verification(layout, params["set_id"]))
     before = Run(layout).read()
     if module.check_mode:
         problem = refusal(layout, before, params["controller"], utc_now(), params["lock_lease"], params["dead_run"])
         if problem:
             raise problem
         set_id = _choose_id(layout, params["set_id"])
-        return _result(True, set_id, "partial", layout.partial(set_id), taken_over=None)
+        return sealing.result(True, set_id, "partial", layout.partial(set_id), taken_over=None)
     set_id = _choose_id(layout, params["set_id"])
     make_private_directory(layout.sets)
     with begin(layout, set_id, params["controller"], params["lock_lease"], params["dead_run"]):
@@ -193,78 +321,13 @@ def begin_set(module, layout):
             elif os.path.lexists(path):
                 os.unlink(path)
     taken_over = before.get("set_id") if before.get("state") == "running" else None
-    return _result(True, set_id, "partial", directory, taken_over=taken_over)
-
-
-def _check_dumps(directory, databases, arrived):
-    if not sets.require_dumps(databases, "manifest"):
-        raise SeafileError("dump-missing", directory, "the manifest names no database")
-    for dump in databases:
-        path = os.path.join("databases", dump["file"])
-        if arrived.get(path) != dump["sha256"]:
-            raise SeafileError("dump-missing", path, "this dump did not arrive whole in this run")
-        if not os.path.isfile(os.path.join(directory, path)):
-            raise SeafileError("dump-missing", path, "the dump is not in the set")
+    return sealing.result(True, set_id, "partial", directory, taken_over=taken_over)
 
 
 def seal_set(module, layout):
-    """Write manifest and checksums, give the set its final name, free the lock."""
+    """Give the set its final name."""
     params = module.params
-    set_id = params["set_id"]
-    require_set_id(set_id)
-    sealed = layout.sealed(set_id)
-    if set_id in sets.sealed_ids(layout):
-        return _result(
-            False, set_id, "sealed", sealed, bytes=sets.read_manifest(sealed).get("bytes"), verification=_verification(layout, set_id))
-    partial = layout.partial(set_id)
-    if module.check_mode:
-        return _result(True, set_id, "sealed", sealed, bytes=0, verification=None)
-    with joined(layout, set_id) as run:
-        for stage in STAGES:
-            if not run.stage(stage).get("ended"):
-                raise SeafileError("order", set_id, f"the stage {stage} of this run has not ended, so the set cannot be sealed")
-        arrived = run.stage("dumps").get("sha256", {})
-        manifest = dict(params["manifest"])
-        _check_dumps(partial, manifest.get("databases", []), arrived)
-        manifest.update(
-            format=sets.MANIFEST_FORMAT, server=params["server"], set_id=set_id, state="sealed", began=run.record["began"],
-            sealed=as_text(utc_now()),
-            stages={
-                name: {key: value for key, value in run.stage(name).items() if key not in ("sha256", "record")}
-                for name in STAGES + (VERIFY,) if run.stage(name)})
-        record = run.stage(VERIFY).get("record")
-        if record is not None and not verification_record.is_record(record):
-            raise SeafileError("set-damaged", run.path, "the record of this run's verification is of another form", "run the backup again")
-        manifest.pop("verification", None)  # only what this run found out itself
-        if record:
-            manifest["verification"] = record
-        failure = os.path.join(partial, sets.FAILURE)
-        if os.path.lexists(failure):
-            os.unlink(failure)
-        manifest["bytes"] = sets.directory_bytes(partial)
-        manifest["links"] = sets.links(partial)
-        previous = sets.sealed_ids(layout)
-        manifest["previous"] = previous[-1] if previous else None
-        guide = restore_guide.render(manifest, layout).encode("utf-8", "surrogateescape")
-        write_json(os.path.join(partial, sets.MANIFEST), manifest)
-        # The dumps' sums were computed when they arrived, a moment ago in this run: no second pass over them.
-        sums = {
-            path: arrived.get(path) or sets.file_sha256(os.path.join(partial, path))
-            for path in sets.regular_files(partial) if path != sets.SUMS}
-        write_atomically(os.path.join(partial, sets.SUMS), sets.format_sums(sums))
-        # One flush of the whole file system costs nothing measurable; a flush a file costs minutes.
-        status, dummy, stderr = module.run_command(["sync", "-f", layout.root], expand_user_and_vars=False)
-        if status != 0:
-            raise SeafileError("os-error", layout.root, f"sync -f failed ({stderr.strip()})")
-        os.rename(partial, sealed)
-        sync_directory(layout.sets)
-        # sealed is sealed: a guide that cannot be written must not keep the lock
-        release(run)
-        write_atomically(layout.guide, guide)
-        if record:
-            verification_record.write_page(layout, params["server"], set_id, record)
-    return _result(
-        True, set_id, "sealed", sealed, bytes=manifest["bytes"], verification=verification_record.summary(record) if record else None)
+    return sealing.seal(layout, params["server"], params["set_id"], params["manifest"], module.check_mode)
 
 
 def fail_set(module, layout):
@@ -288,9 +351,9 @@ def fail_set(module, layout):
             if error.code not in ("run-lost", "run-active"):
                 raise
     if there:
-        return _result(changed, set_id, "partial", partial)
+        return sealing.result(changed, set_id, "partial", partial)
     sealed = set_id in sets.sealed_ids(layout)
-    return _result(changed, set_id, "sealed" if sealed else "absent", layout.sealed(set_id))
+    return sealing.result(changed, set_id, "sealed" if sealed else "absent", layout.sealed(set_id))
 
 
 def _noted(path):
@@ -310,12 +373,21 @@ def main():
             "server": {"type": "str", "required": True},
             "set_id": {"type": "str"},
             "manifest": {"type": "dict", "default": {}},
+            "preflight": {"type": "dict", "options": {
+                "problems": {"type": "list", "elements": "dict", "default": []},
+                "seafile_root": {"type": "path"},
+                "src": {"type": "str", "required": True},
+                "needed_bytes": {"type": "int", "default": 0},
+                "sweep_days": {"type": "float", "default": 7},
+                **rsync.REMOTE_ARGUMENTS,
+            }},
+            "renew": {"type": "bool", "default": False},
             "reason": {"type": "str", "default": "the run failed"},
             "lock_lease": {"type": "int", "default": 21600},
             "controller": {"type": "dict", "default": {}},
             "dead_run": {"type": "str"},
         },
-        required_if=[("state", "sealed", ["set_id"]), ("state", "failed", ["set_id"])],
+        required_if=[("state", "sealed", ["set_id"]), ("state", "failed", ["set_id"]), ("renew", True, ["set_id"])],
         supports_check_mode=True,
     )
     action = {"partial": begin_set, "sealed": seal_set, "failed": fail_set}[module.params["state"]]

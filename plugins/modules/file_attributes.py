@@ -98,12 +98,10 @@ missing:
 """
 
 import os
-import stat
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import attributes
-from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 
 
@@ -114,16 +112,7 @@ def recorded(module):
     uid = accounts.uid(params["owner"]) if params["owner"] else -1
     gid = accounts.gid(params["group"]) if params["group"] else -1
     value = attributes.record(_root(params), params["storage"], params["shallow"], params["skipped"])
-    path = os.path.abspath(params["path"])
-    changed = not _holds(path, value, uid, gid)
-    if changed and not module.check_mode:
-        # only what is made here is given away: the path may lead through directories of others
-        made = _missing_parents(path)
-        make_private_directory(os.path.dirname(path))
-        write_json(path, value)
-        if os.geteuid() == 0:
-            for name in made + [path]:
-                os.chown(name, uid, gid)
+    changed = attributes.write(os.path.abspath(params["path"]), value, uid, gid, module.check_mode)
     return {"changed": changed, "entries": len(value["entries"])}
 
 
@@ -132,26 +121,6 @@ def _root(params):
     if not os.path.isdir(root):
         raise SeafileError("no-seafile", root, "there is no such directory")
     return root
-
-
-def _missing_parents(path):
-    missing = []
-    parent = os.path.dirname(path)
-    while not os.path.lexists(parent):
-        missing.append(parent)
-        parent = os.path.dirname(parent)
-    return missing[::-1]
-
-
-def _holds(path, value, uid, gid):
-    """Say whether the file I(path) already is what would be written."""
-    try:
-        found = os.lstat(path)
-        same = attributes.read(path) == value
-    except (OSError, SeafileError):
-        return False
-    mine = os.geteuid() != 0 or (uid in (-1, found.st_uid) and gid in (-1, found.st_gid))
-    return same and mine and stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o600
 
 
 def applied(module):

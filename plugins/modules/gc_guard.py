@@ -71,6 +71,8 @@ attributes:
 extends_documentation_fragment:
   - seafleet.seafile.attributes
 seealso:
+  - module: seafleet.seafile.server_dump
+    description: Notes the heads too, and keeps the dumps.
   - module: seafleet.seafile.mysql_dump
   - module: seafleet.seafile.sqlite_dump
   - module: seafleet.seafile.server_info

@@ -36,8 +36,8 @@ attributes:
 options:
   dump:
     description:
-      - The dump of Seafile's own database (C(seafile-db), or C(seafile.db)), SQL text in gzip or plain. The objects must be pulled
-        after it was made.
+      - The dump of Seafile's own database (C(seafile-db), or C(seafile.db)), SQL text in gzip, zstd (told by the suffix C(.zst)) or plain.
+        The objects must be pulled after it was made.
     type: path
     required: true
   storage:
@@ -229,110 +229,32 @@ code:
   sample: storage-missing
 """
 
-import contextlib
 import os
-import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import directory_times, known_heads, pointers
-from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, replacing, write_atomically
-from ansible_collections.seafleet.seafile.plugins.module_utils.change_list import Lister, ListWriter
+from ansible_collections.seafleet.seafile.plugins.module_utils import library_listing, pointers
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
-from ansible_collections.seafleet.seafile.plugins.module_utils.layout import require_set_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
-
-HEADS_KEPT = 10
-_HEADS_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z\.json\Z")
-
-
-def _heads_path(params, set_id):
-    return os.path.join(params["state_dir"], "heads", f"{set_id}.json")
-
-
-def _known(params):
-    """Return (known heads, why there are none, note)."""
-    if params["level"] == "whole":
-        return {}, "it was asked for", []
-    if not params["known_set_id"]:
-        return {}, "there is no verified set to compare with", []
-    try:
-        return known_heads.read(params["known"] or _heads_path(params, params["known_set_id"]), params["known_set_id"]), "", []
-    except known_heads.Doubt as doubt:
-        return {}, str(doubt), [f"everything is listed as a whole: {doubt}"]
-
-
-def _holds(path, content):
-    try:
-        with open(path, "rb") as stream:
-            return stream.read() == content
-    except OSError:
-        return False
-
-
-def _prune_heads(directory, known_set_id):
-    names = sorted(name for name in os.listdir(directory) if _HEADS_NAME.match(name))
-    for name in names[:-HEADS_KEPT]:
-        if name != f"{known_set_id}.json":  # after a row of sets that did not verify it is old, and still needed
-            os.unlink(os.path.join(directory, name))
-
-
-def _list(module, lister):
-    """Write the list unless its file holds exactly this already; return (outcome, whether it changes)."""
-    dest = module.params["dest"]
-    if module.check_mode:
-        writer = ListWriter(dest, None)
-        return lister.run(writer), not writer.same
-    make_private_directory(os.path.dirname(dest))
-    with replacing(dest) as stream:
-        writer = ListWriter(dest, stream)
-        outcome = lister.run(writer)
-    return outcome, not writer.same
 
 
 def library_changes(module):
     """The module's action."""
     params = module.params
-    for option in ("set_id", "known_set_id"):
-        if params[option]:
-            require_set_id(params[option])
-    for option in ("dest", "heads_to", "state_dir"):
-        params[option] = os.path.abspath(params[option]) if params[option] else None
+    absolute = {option: os.path.abspath(params[option]) if params[option] else None for option in ("dest", "heads_to", "state_dir")}
+    request = library_listing.Request(
+        **absolute, **{option: params[option] for option in ("set_id", "known_set_id", "distrusted", "level", "sweep", "known")})
+    request.require()
     store = ObjectStore(params["storage"])
     store.require()
     began = time.monotonic()
     keep_days = pointers.read_keep_days(params["seafile_conf"]) if params["seafile_conf"] else None
     found = pointers.read_pointers(params["dump"], keep_days)
     dump_seconds = time.monotonic() - began
-    heads_to = params["heads_to"] or _heads_path(params, params["set_id"])
-    content = known_heads.encode(params["set_id"], known_heads.known_of(found))
-    notes = [f"the database holds what cannot be a pointer: {text}" for text in found.strange[:20]]
-    with contextlib.ExitStack() as stack:
-        state, state_note = stack.enter_context(
-            directory_times.opened(params["state_dir"], params["known_set_id"], params["set_id"], module.check_mode))
-        known, doubt, doubts = _known(params)
-        notes += doubts
-        if state_note and params["sweep"] and known:
-            notes.append(f"every directory counts as changed: {state_note}")
-        lister = Lister(store, found, known, doubt, state, params["sweep"], int(time.time()), frozenset(params["distrusted"]))
-        outcome, changed = _list(module, lister)
-        changed = not _holds(heads_to, content) or changed
-        if not module.check_mode:
-            make_private_directory(os.path.dirname(heads_to))
-            write_atomically(heads_to, content)
-            if not params["heads_to"]:
-                _prune_heads(os.path.dirname(heads_to), params["known_set_id"])
-            state.end()
-    sweep = outcome.sweep
-    if sweep and sweep.missed:
-        notes.append(f"the walks since the last sweep had missed {sweep.missed} objects, first: {', '.join(sweep.missed_objects[:3])}; they are listed now")
-    seconds = dict({"directories": 0.0, "sweep": 0.0, "walk": 0.0}, **outcome.seconds, dump=dump_seconds)
-    return dict(
-        changed=changed, list=params["dest"], heads=heads_to, libraries=outcome.libraries, objects=outcome.objects, directories=outcome.directories,
-        empty=not outcome.directories and not any(outcome.objects.values()), everything=not known, whole=outcome.whole,
-        whole_total=outcome.whole_total, sweep=vars(sweep) if sweep else None, reads=outcome.reads,
-        seconds={stage: round(value, 3) for stage, value in seconds.items()}, notes=notes)
+    result = library_listing.list_changes(store, found, request, module.check_mode)
+    result["seconds"]["dump"] = round(dump_seconds, 3)
+    return result
 
 
 def main():
@@ -348,7 +270,7 @@ def main():
             dest=dict(type="path", required=True),
             known=dict(type="path"),
             heads_to=dict(type="path"),
-            level=dict(type="str", choices=["auto", "whole"], default="auto"),
+            level=dict(type="str", choices=list(library_listing.LEVELS), default="auto"),
             sweep=dict(type="bool", default=False),
         ),
         supports_check_mode=True,

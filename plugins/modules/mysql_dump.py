@@ -11,7 +11,7 @@ short_description: Dump the databases of a Seafile server in one moment
 version_added: "0.1.0"
 author: The seafleet.seafile contributors (@seafleet)
 description:
-  - Dumps the MariaDB or MySQL databases of a Seafile server as one consistent snapshot and writes one gzip file for each database.
+  - Dumps the MariaDB or MySQL databases of a Seafile server as one consistent snapshot and writes one compressed file for each database.
   - Runs on the Seafile server (or on any machine that reaches its database server) with the stock programs C(mariadb) and C(mariadb-dump),
     or C(mysql) and C(mysqldump).
   - One process dumps all databases in one transaction, so a change that Seafile makes to several of them is in all dumps or in none.
@@ -79,9 +79,18 @@ options:
     type: str
     choices: [lock, warn, fail]
     default: lock
+  compression:
+    description:
+      - What the dumps are compressed with. V(gzip) needs no program.
+      - V(zstd) takes about a fifth of the processor time of V(gzip) and makes smaller files. It needs the program C(zstd) here (without it
+        the module fails with the code V(missing-tool)) and on every machine that reads the dumps. The files then end with C(.sql.zst).
+    type: str
+    choices: [gzip, zstd]
+    default: gzip
+    version_added: "0.2.0"
   compression_level:
     description:
-      - Level of the gzip compression from 1 (quick) to 9 (small).
+      - Level of the compression from 1 (quick) to 9 (small).
     type: int
     choices: [1, 2, 3, 4, 5, 6, 7, 8, 9]
     default: 1
@@ -140,7 +149,7 @@ dumps:
       type: str
       sample: mysql
     file:
-      description: Name of the file in O(dest).
+      description: Name of the file in O(dest), with the suffix C(.sql.gz) or C(.sql.zst).
       type: str
       sample: seafile-db.sql.gz
     bytes:
@@ -217,7 +226,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_dump_run
+from ansible_collections.seafleet.seafile.plugins.module_utils import compression, mysql_dump_run
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import read_configuration
 
@@ -228,6 +237,7 @@ def action(module: AnsibleModule) -> dict[str, t.Any]:
     configured = read_configuration(params["seafile_root"]).databases if params["seafile_root"] else []
     source = mysql_dump_run.choose_source(configured, params["databases"], params, params["seafile_root"] or "")
     reader = mysql_dump_run.find_reader(params["owner"], params["group"])
+    compression.require(params["compression"])
     mysql_dump_run.require_free_names(params["dest"], source.names)
     inspection = mysql_dump_run.Inspection(source, params["nontransactional"])
     result: dict[str, t.Any] = {
@@ -236,9 +246,9 @@ def action(module: AnsibleModule) -> dict[str, t.Any]:
     for warning in inspection.warnings:
         module.warn(warning)
     if module.check_mode:
-        result["dumps"] = mysql_dump_run.planned(inspection, source.roles)
+        result["dumps"] = mysql_dump_run.planned(inspection, source.roles, params["compression"])
         return result
-    result.update(mysql_dump_run.dump(inspection, params["dest"], params["compression_level"], reader))
+    result.update(mysql_dump_run.dump(inspection, params["dest"], params["compression_level"], reader, params["compression"]))
     result["dumps"] = [mysql_dump_run.result_entry(entry, source.roles) for entry in result["dumps"]]
     return result
 
@@ -258,6 +268,7 @@ def main() -> None:
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "nontransactional": {"type": "str", "choices": ["lock", "warn", "fail"], "default": "lock"},
+            "compression": {"type": "str", "choices": ["gzip", "zstd"], "default": "gzip"},
             "compression_level": {"type": "int", "choices": list(range(1, 10)), "default": 1},
         },
         required_one_of=[("seafile_root", "databases")],

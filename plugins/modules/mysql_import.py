@@ -13,7 +13,7 @@ author: The seafleet.seafile contributors (@seafleet)
 description:
   - Creates databases from the dump files that M(seafleet.seafile.mysql_dump) wrote, each whole or not at all.
   - Runs on the machine that is being restored, with the stock program C(mariadb) or C(mysql) and an administrator's database account.
-  - Before anything is changed all dump files are read to their end and proven (checksum, gzip, the trailer C(-- Dump completed)), every
+  - Before anything is changed all dump files are read to their end and proven (checksum, whole gzip or zstd file, the trailer C(-- Dump completed)), every
     database is looked at, and the server is asked whether it knows the character sets and takes the largest row.
   - A database that is replaced is dropped and created anew, so that no table of the old one stays.
   - When an import fails half-way, the half database is dropped again.

@@ -151,7 +151,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import attributes, deployment, mysql_client, mysql_schema, restore_state, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import attributes, compression, deployment, mysql_client, mysql_schema, restore_state, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import existing_parent, free_bytes
 from ansible_collections.seafleet.seafile.plugins.module_utils.restore_login import LOGIN_ARGUMENTS, login
@@ -233,6 +233,9 @@ def inform(module):
             problems.append(SeafileError("seafile-running", root, f"{first['program']} is running (pid {first['pid']})"))
         if not module.get_bin_path("rsync"):
             problems.append(SeafileError("missing-tool", "rsync", "it is not installed on the server", "install the package rsync on the server"))
+        if any(compression.is_zstd(dump["file"]) for dump in params["dumps"]) and not compression.zstd_program():
+            problems.append(SeafileError("missing-tool", "zstd", "it is not installed on the server, and the set's dumps need it to be read",
+                                         "install the package zstd on the server"))
         problems += list(_account_problems(params["users"], params["groups"]))
         free = free_bytes(root)
         if free < params["needed_bytes"] and not interrupted:

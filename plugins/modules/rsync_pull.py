@@ -177,92 +177,34 @@ code:
   sample: host-key-unknown
 """
 
-import os
-import time
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sets
-from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
-from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
-from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
+from ansible_collections.seafleet.seafile.plugins.module_utils import pull_stage, rsync
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, require_set_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import joined
 
 
-def _destination(params, layout):
-    """Return (dest, link_dest) of the pull."""
-    if layout is None:
-        return params["dest"], None
-    partial = layout.partial(params["run"]["set_id"])
-    if params["content"] == "objects":
-        return layout.objects, None
-    if params["content"] == "dumps":
-        return partial, None
-    sealed = sets.sealed_ids(layout)
-    before = os.path.join(layout.sealed(sealed[-1]), "files") if sealed else None
-    return os.path.join(partial, "files"), before
-
-
-def _check_sums(dest, checksums):
-    for path, expected in sorted(checksums.items()):
-        full = os.path.join(dest, path)
-        if not os.path.isfile(full):
-            raise SeafileError("transfer-damaged", full, "the file did not arrive")
-        if sets.file_sha256(full) != expected:
-            raise SeafileError("transfer-damaged", full, "the file that arrived is not the one that was sent")
-
-
-def _program(module):
-    """Return (path, version) of this host's rsync."""
-    binary = module.get_bin_path("rsync")
-    if not binary:
-        raise SeafileError("missing-tool", "rsync", "it is not installed on this host", "install the package rsync on this host")
-    dummy, stdout, dummy = module.run_command([binary, "--version"], expand_user_and_vars=False)
-    version = rsync.read_version(stdout)
-    rsync.require_version(version)
-    return binary, version
-
-
 def _pull(module, layout, held=()):
     params = module.params
-    binary, version = _program(module)
-    dest, link_dest = _destination(params, layout)
+    binary, version = pull_stage.program(module)
+    dest, link_dest = pull_stage.destination(layout, params["run"]["set_id"], params["content"]) if layout else (params["dest"], None)
     pull = rsync.Pull(
         content=params["content"], src=rsync.require_place(params["src"], "src"), dest=rsync.require_place(dest, "dest"),
         remote=rsync.reach(params, version), excludes=params["excludes"], link_dest=link_dest, files_from=params["files_from"],
         bandwidth_limit=params["bandwidth_limit"], timeout=params["timeout"], dry_run=module.check_mode)
-    source = f"{params['host']}:{params['src']}" if params["host"] else params["src"]
+    source = pull_stage.source_name(params, params["src"])
     created = False
     if not module.check_mode:
         created = make_private_directory(dest)
-    argv = rsync.pull_argv(binary, pull)
-    attempt = 0
-    while True:
-        try:
-            report = rsync.run(argv, pull, source, held)
-            break
-        except SeafileError as error:
-            attempt += 1
-            if not rsync.may_retry(error) or attempt > params["retries"]:
-                raise
-            time.sleep(2 ** attempt)
-    linked = rsync.linked_stores(report) if params["content"] == "objects" else []
-    if linked:
-        raise SeafileError(
-            "object-store-elsewhere", f"{source.rstrip('/')}/{linked[0]}", "it is a link, and objects behind links are not pulled",
-            "mount the directory there (mount --bind) instead of linking to it")
+    report = pull_stage.fetch(binary, pull, source, params["retries"], held)
+    if params["content"] == "objects":
+        pull_stage.refuse_links(report, source)
     if not module.check_mode:
-        _check_sums(dest, params["checksums"])
+        pull_stage.check_sums(dest, params["checksums"])
     return dest, report, created
-
-
-def _sentences(report):
-    sentences = [f"the object {path} is empty at the source: damaged there, not stored" for path in report.empty_objects[:20]]
-    if len(report.empty_objects) > 20:
-        sentences.append(f"and {len(report.empty_objects) - 20} more empty objects")
-    sentences += [f"{path} is no regular file and was left out" for path in report.not_regular[:20]]
-    return sentences
 
 
 def pull(module):
@@ -280,15 +222,12 @@ def pull(module):
             run.require_before(content)
             began = utc_now()
             dest, report, created = _pull(module, layout, run.held)
-            run.finish(content, began, {
-                "listed": report.listed, "transferred": report.transferred, "bytes_transferred": report.bytes_transferred,
-                "bytes_listed": report.bytes_listed, "sha256": params["checksums"], "warnings": _sentences(report)})
+            pull_stage.finish(run, layout, content, began, report, params["checksums"])
             if content == "objects":
-                write_json(layout.source, dict({key: params[key] for key in rsync.REMOTE_ARGUMENTS}, src=params["src"], time=as_text(utc_now())))
-    result = {
-        "changed": created or report.itemized > 0, "dest": dest, "listed": report.listed, "transferred": report.transferred,
-        "bytes_transferred": report.bytes_transferred, "bytes_listed": report.bytes_listed, "empty_objects": report.empty_objects[:100],
-        "vanished": report.vanished[:100], "notes": _sentences(report)}
+                pull_stage.note_source(layout, params, params["src"])
+    result = dict(
+        pull_stage.counts(report), changed=created or report.itemized > 0, dest=dest, empty_objects=report.empty_objects[:100],
+        vanished=report.vanished[:100], notes=pull_stage.sentences(report))
     if module._diff:
         result["diff"] = {"prepared": "".join(f"{line}\n" for line in report.changes)}
     return result

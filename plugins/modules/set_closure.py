@@ -32,7 +32,7 @@ attributes:
 options:
   dump:
     description:
-      - The dump of Seafile's own database (C(seafile-db), or C(seafile.db)), SQL text in gzip or plain, from C(mysqldump),
+      - The dump of Seafile's own database (C(seafile-db), or C(seafile.db)), SQL text in gzip, zstd (told by the suffix C(.zst)) or plain, from C(mysqldump),
         C(mariadb-dump) or SQLite. A dump that is cut, or the dump of another database, fails.
     type: path
     required: true

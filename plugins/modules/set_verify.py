@@ -97,6 +97,12 @@ options:
     description: Fail when a set is V(damaged). With V(false) it is only returned.
     type: bool
     default: true
+  seal:
+    description:
+      - With O(run), seal the set afterwards, as M(seafleet.seafile.backup_set) does with O(seafleet.seafile.backup_set#module:manifest), which
+        this is. A damaged set is sealed too, with its reasons.
+      - In check mode nothing is verified then, for nothing was pulled.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -171,6 +177,31 @@ state:
   returned: always
   type: str
   sample: damaged
+set_id:
+  description: The set.
+  returned: with O(seal)
+  type: str
+  sample: 20261123T030000Z
+set_state:
+  description: The state of the set after this task.
+  returned: with O(seal)
+  type: str
+  sample: sealed
+path:
+  description: The directory of the set.
+  returned: with O(seal)
+  type: str
+  sample: /srv/seafile-backup/files.example.org/sets/20261123T030000Z
+bytes:
+  description: Size of dumps and files of the set, in bytes, hard links counted each time.
+  returned: with O(seal)
+  type: int
+  sample: 61234
+verification:
+  description: The record of the set without its lists of objects.
+  returned: with O(seal)
+  type: dict
+  sample: {state: verified, level: new, ended: "2026-11-23T03:04:05Z", findings_total: 0, damaged_libraries: [], reasons: []}
 report:
   description: The pages for people, line by line.
   returned: always
@@ -196,7 +227,7 @@ import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sets, verification_record
+from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sealing, sets, verification_record
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.heal import Healer, sole
@@ -266,7 +297,8 @@ class _Work:
         params = self.module.params
         verifier = Verifier(
             self.layout, params["level"], min(max(params["scrub_percent"], 0.0), 100.0), _libraries(params["collected"], "collected"),
-            None if params["moved"] is None else _libraries(params["moved"], "moved"), params["processes"], write_index=lock is not None)
+            None if params["moved"] is None else _libraries(params["moved"], "moved"), params["processes"], write_index=lock is not None,
+            progress=None if lock is None else self.layout.progress)
         if lock is None and not self.module.check_mode:
             self.notes.append(
                 "another verification of this server is at work: nothing was healed, and nothing noted as proved; run this again when it has ended")
@@ -339,6 +371,8 @@ class _Work:
         subject = partial_subject(self.layout, set_id, record.get("began"), stages.get("dumps", {}).get("sha256", {}))
         with self.lock() as lock:
             verifier = self.verifier(lock, run.held)
+            arrived = stages.get("objects", {}).get("transferred")
+            verifier.arrived = arrived if isinstance(arrived, int) else None
             self.add(set_id, verifier.verify(subject), None)
             self.other_sets(verifier)
 
@@ -371,8 +405,13 @@ def set_verify(module):
         if set_id is None:
             raise SeafileError("run-lost", layout.root, "no run is at work")
         require_set_id(set_id)
+        if params["seal"] is not None and module.check_mode:  # nothing was pulled that could be verified
+            return dict(work.result(), **sealing.seal(layout, params["server"], set_id, params["seal"], True))
         work.verify_run(set_id)
-        return work.result()
+        if params["seal"] is None:
+            return work.result()
+        sealed = sealing.seal(layout, params["server"], set_id, params["seal"])
+        return dict(work.result(), **sealed)
     chosen = choose(layout, params["set_id"], params["all"])
     with work.lock() as lock:
         verifier = work.verifier(lock)
@@ -401,8 +440,10 @@ def main():
             "processes": {"type": "int", "default": 0},
             "timeout": {"type": "int", "default": 300},
             "fail_on_damage": {"type": "bool", "default": True},
+            "seal": {"type": "dict"},
         },
         mutually_exclusive=[("all", "set_id"), ("all", "run")],
+        required_by={"seal": ["set_id"]},
         supports_check_mode=True,
     )
     run_module(module, set_verify)

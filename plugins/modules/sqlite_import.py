@@ -12,7 +12,7 @@ version_added: "0.1.0"
 author: The seafleet.seafile contributors (@seafleet)
 description:
   - Writes each SQLite database from the dump that M(seafleet.seafile.sqlite_dump) made of it.
-  - All dumps are proven before anything is written (checksum, whole gzip, C(COMMIT;) as last statement).
+  - All dumps are proven before anything is written (checksum, whole gzip or zstd file, C(COMMIT;) as last statement).
   - Each database is built under a partial name, checked with C(PRAGMA integrity_check), its rows are counted, and only then it gets its name.
     Interrupted, the module can be run again.
   - A database that already has the content of its dump is left alone.

@@ -70,23 +70,30 @@ def _sample(pid: int, ended: threading.Event, peak: list[int]) -> None:
     while not ended.wait(SAMPLE_SECONDS):
         if time.monotonic() > latest:
             os.kill(pid, signal.SIGKILL)
-        peak[0] = max(peak[0], sum(_memory(one) for one in _family(pid)))
+        peak[0] = max(peak[0], sum(memory(one) for one in family(pid)))
 
 
-def _family(pid: int) -> list[int]:
-    """A process and all below it."""
-    result = [pid]
-    for one in result:
-        try:
-            for thread in os.listdir(f"/proc/{one}/task"):
-                with open(f"/proc/{one}/task/{thread}/children", encoding="ascii") as stream:
-                    result.extend(map(int, stream.read().split()))
-        except OSError:
-            pass  # it has ended meanwhile
+def children(pid: int) -> list[int]:
+    """The processes that a process started, or adopted as a subreaper."""
+    result: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as stream:
+                result.extend(map(int, stream.read().split()))
+    except OSError:
+        pass  # it has ended meanwhile
     return result
 
 
-def _memory(pid: int) -> int:
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    result = [pid]
+    for one in result:
+        result.extend(children(one))
+    return result
+
+
+def memory(pid: int) -> int:
     """The proportional set size: what several processes share counts once."""
     try:
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as stream:
@@ -139,9 +146,9 @@ def seconds(values: t.Sequence[float]) -> str:
     return text if len(values) == 1 else f"{text} ({min(values):.2f}-{max(values):.2f})"
 
 
-def table(header: t.Sequence[str], rows: t.Sequence[t.Sequence[str]]) -> str:
-    """A table in Markdown: the first column to the left, numbers to the right."""
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+def table(header: t.Sequence[str], rows: t.Sequence[t.Sequence[str]], left: int = 1) -> str:
+    """A table in Markdown: the first I(left) columns to the left, numbers to the right."""
+    lines = [header, ["---"] * left + ["---:"] * (len(header) - left), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

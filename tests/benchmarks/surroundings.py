@@ -67,12 +67,20 @@ def make_surroundings(directory: str) -> str:
     for name in ("conf", "ccnet", "logs", "pids", "seafile-data/library-template", "seahub-data/avatars", "seahub-data/custom", "seafile-server-11.0.13",
                  *(f"seafile-data/storage/{kind}" for kind in ("blocks", "commits", "fs"))):
         (haiwen / name).mkdir(parents=True)
-    for name, text in _CONFIGURATION.items():
-        (haiwen / name).write_text(text, encoding="utf-8")
-        (haiwen / name).chmod(0o600)
+    write_configuration(haiwen)
     (haiwen / "seafile-server-latest").symlink_to("seafile-server-11.0.13")
     pathlib.Path(directory, "databases").mkdir()
     return str(haiwen / "seafile-data" / "storage")
+
+
+def write_configuration(haiwen: pathlib.Path, socket: str = "") -> None:
+    """Seafile's configuration; with the databases behind a Unix socket where one is given."""
+    for name, text in _CONFIGURATION.items():
+        if socket:
+            text = text.replace("\nhost = 127.0.0.1", f"\nhost = localhost\nunix_socket = {socket}")
+            text = text.replace("\nHOST = 127.0.0.1", f"\nHOST = localhost\nUNIX_SOCKET = {socket}").replace("'HOST': '127.0.0.1'", f"'HOST': '{socket}'")
+        (haiwen / name).write_text(text, encoding="utf-8")
+        (haiwen / name).chmod(0o600)
 
 
 # -- the dump ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ ODD_ROOT = "/opt/hai wen's \"ü\" $(id) 100%"
 OLDER = "20200101T000000Z"
 # What is done to the newest set of a copy of the backup -> what the refusal names.
 HURT = {
-    "hurt-dump": ("printf x >> databases/seafile.db.sql.gz", "databases/seafile.db.sql.gz was changed after sealing"),
+    "hurt-dump": ("printf x >> databases/seafile.db.sql.zst", "databases/seafile.db.sql.zst was changed after sealing"),
     "hurt-manifest": ("sed -i 's/11.0.13/11.0.14/' manifest.json", "manifest.json was changed after sealing"),
     "hurt-json": ("truncate -s -2 manifest.json", "manifest.json: the manifest is no JSON"),
     "hurt-sums": ("sed -i '/seafile.conf/d' SHA256SUMS", "files/conf/seafile.conf was added after sealing"),
@@ -150,7 +150,7 @@ def test_an_interrupted_restore_is_completed_by_the_next_run(fleet, interrupted,
 
 def test_an_interrupted_restore_leaves_no_key_behind_once_it_is_completed(fleet, completed):
     assert fleet.run("backup1", "grep seafleet-restore /root/.ssh/authorized_keys", check=False) == ""
-    assert fleet.run("server1", "find /var/lib/seafleet -name 'id_*' -o -name '*.sql.gz'") == ""
+    assert fleet.run("server1", "find /var/lib/seafleet -name 'id_*' -o -name '*.sql.*'") == ""
 
 
 def test_a_running_seafile_is_stopped_and_started_again_by_its_unit(fleet, refused, completed):

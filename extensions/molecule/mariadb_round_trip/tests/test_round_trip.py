@@ -275,7 +275,7 @@ def test_the_password_is_in_no_file_but_the_configuration(molecule_hosts, story,
 def test_backup_and_dumps_are_private(molecule_hosts, story):
     assert molecule_hosts["backup1"].check_output("find /srv/seafile-backup -perm /077 ! -type l") == ""
     for name in RESTORED:
-        assert molecule_hosts[name].check_output("find /opt /var /tmp /root -name '*.sql.gz' -o -name .seafleet") == ""
+        assert molecule_hosts[name].check_output("find /opt /var /tmp /root -name '*.sql.gz' -o -path '*/.seafleet/staging'") == ""
 
 
 # -- the controller ------------------------------------------------------------------------------------------------

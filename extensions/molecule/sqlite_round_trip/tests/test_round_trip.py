@@ -92,7 +92,7 @@ def test_a_second_restore_changes_nothing(molecule_hosts, restored):
 def test_no_key_outlives_the_restore(molecule_hosts, restored):
     assert "seafleet-restore" not in molecule_hosts["backup1"].file("/root/.ssh/authorized_keys").content_string
     for name in RESTORED:
-        assert molecule_hosts[name].check_output("find /var/lib/seafleet -name 'id_*' -o -name access -o -name '*.sql.gz'") == ""
+        assert molecule_hosts[name].check_output("find /var/lib/seafleet -name 'id_*' -o -name access -o -name '*.sql.*'") == ""
 
 
 def test_an_occupied_server_is_not_restored_without_its_name(molecule_hosts, restored, before):

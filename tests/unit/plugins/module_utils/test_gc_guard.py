@@ -18,6 +18,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.errors import Sea
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import read_configuration
 
 from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils import real_sets, sqlite_makers as makers
+from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils.packing import pack
 
 A, B, C, D = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "abcd")
 SET = "20261123T030000Z"
@@ -131,6 +132,16 @@ def staging(root):
         stream.writelines(statement + "\n" for statement in connection.iterdump())
         connection.close()
     return str(path)
+
+
+def test_the_staged_dump_is_found_however_it_is_compressed(root, staging):
+    tables = gc_guard.read_dump(gc_guard.staged_dump(read_configuration(str(root)), staging))
+    path = f"{staging}/databases/seafile.db.sql.gz"
+    with gzip.open(path, "rb") as stream, open(f"{staging}/databases/seafile.db.sql.zst", "wb") as packed:
+        packed.write(pack("zstd", stream.read()))
+    os.unlink(path)
+    found = gc_guard.staged_dump(read_configuration(str(root)), staging)
+    assert found.endswith("seafile.db.sql.zst") and gc_guard.read_dump(found) == tables
 
 
 def arm(root, staging, check_mode=False):

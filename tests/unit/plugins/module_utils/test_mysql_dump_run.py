@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 import pathlib
@@ -14,7 +13,7 @@ import types
 
 import pytest
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_dump_run, mysql_schema
+from ansible_collections.seafleet.seafile.plugins.module_utils import compression, mysql_dump_run, mysql_schema
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Login
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import DatabaseConnection
@@ -118,6 +117,7 @@ def test_file_names_are_safe_differ_and_fit_into_a_file_system():
     assert len(set(files)) == len(names)
     assert all(not file.startswith((".", "-")) and "/" not in file and len(f".{file}.partial") <= 255 for file in files)
     assert files[-1] == "seafile-db.sql.gz"
+    assert mysql_dump_run.dump_file_name("seafile-db", "zstd") == "seafile-db.sql.zst"
 
 
 def test_an_existing_file_is_never_overwritten(tmp_path):
@@ -150,26 +150,33 @@ out = os.fdopen(1, "wb")
 """
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch):
+@pytest.fixture(params=["gzip", "zstd"])
+def run(request, tmp_path, monkeypatch):
     """Return a function that dumps with a program whose body is given; the directory for the dumps is run.dest."""
     expected = {name: "same" for name in TABLES}
     monkeypatch.setattr(mysql_dump_run, "_signatures", lambda inspection: expected)
     dest = tmp_path / "dest"
 
-    def call(body, **changes):
+    def call(body, progress=None, **changes):
         program = tmp_path / "mariadb-dump"
         program.write_text(PROGRAM.format(python=sys.executable, stream=str(STREAM), body=body))
         program.chmod(0o700)
         databases = {name: mysql_schema.Database(name, "utf8mb4", "utf8mb4_general_ci", tables, tuple(table for table in tables if table[0] == "v"), (),
                                                  1 << 20, "same") for name, tables in TABLES.items()}
         values = {"names": list(TABLES), "databases": databases, "program": str(program), "client_version": "mariadb-dump  Ver 10.19 MariaDB", "lock": False,
-                  "client": types.SimpleNamespace(login=Login(user="seafile", password="canary#1"), source="seafile.conf")}
+                  "estimated_bytes": 3 << 20, "client": types.SimpleNamespace(login=Login(user="seafile", password="canary#1"), source="seafile.conf")}
         values.update(changes)
-        return mysql_dump_run.dump(types.SimpleNamespace(**values), str(dest), 1, mysql_dump_run.Reader())
+        return mysql_dump_run.dump(types.SimpleNamespace(**values), str(dest), 1, mysql_dump_run.Reader(), request.param, progress)
 
     call.dest = dest
+    call.compression = request.param
+    call.suffix = compression.SUFFIXES[request.param]
     return call
+
+
+def text_of(path):
+    with compression.open_reader(str(path)) as text:
+        return text.read()
 
 
 def failure_of(run, body, **changes):
@@ -191,8 +198,9 @@ def test_a_whole_dump_gets_its_names_modes_and_checksums(run):
         content = path.read_bytes()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert (entry["sha256"], entry["bytes"]) == (hashlib.sha256(content).hexdigest(), len(content))
-        assert entry["uncompressed_bytes"] == len(gzip.decompress(content))
-        assert content[4:8] == b"\0\0\0\0", "no time in the header: equal dumps are equal files"
+        assert entry["uncompressed_bytes"] == len(text_of(path))
+        if run.compression == "gzip":
+            assert content[4:8] == b"\0\0\0\0", "no time in the header: equal dumps are equal files"
 
 
 @pytest.mark.parametrize("count", [0, 1000, 9000, 12000])
@@ -241,18 +249,25 @@ def test_a_full_disk_stops_the_program_and_says_how_much_was_free(run, monkeypat
 
 def test_partial_files_of_a_killed_run_are_replaced(run):
     run.dest.mkdir()
-    (run.dest / ".plain.sql.gz.partial").write_bytes(b"half")
+    (run.dest / f".plain{run.suffix}.partial").write_bytes(b"half")
     result = run("out.write(stream)")
     assert sorted(os.listdir(run.dest)) == sorted(entry["file"] for entry in result["dumps"])
 
 
-def test_a_file_under_one_of_the_names_stays_untouched(run):
+@pytest.mark.parametrize("suffix", [".sql.gz", ".sql.zst"])
+def test_a_file_under_one_of_the_names_stays_untouched_however_it_is_compressed(run, suffix):
     run.dest.mkdir()
-    (run.dest / "plain.sql.gz").write_bytes(b"precious")
+    (run.dest / f"plain{suffix}").write_bytes(b"precious")
     with pytest.raises(SeafileError) as caught:
         run("out.write(stream)")
     assert caught.value.code == "dump-exists"
-    assert os.listdir(run.dest) == ["plain.sql.gz"] and (run.dest / "plain.sql.gz").read_bytes() == b"precious"
+    assert os.listdir(run.dest) == [f"plain{suffix}"] and (run.dest / f"plain{suffix}").read_bytes() == b"precious"
+
+
+def test_progress_is_told_in_bytes_of_the_stream_and_ends_with_all_of_them(run):
+    told = []
+    run("out.write(stream)", progress=told.append)
+    assert told == sorted(told) and told[-1] == STREAM.stat().st_size
 
 
 def test_the_password_is_in_no_argument_and_no_variable_of_the_program(run, tmp_path):

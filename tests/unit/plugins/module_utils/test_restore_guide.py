@@ -34,7 +34,7 @@ def run(script, tmp_path):
     programs, told = tmp_path / "bin", tmp_path / "told"
     programs.mkdir()
     told.mkdir()
-    for name in ("mariadb", "sqlite3", "rsync", "chown", "chmod", "mkdir", "sha256sum", "gunzip"):
+    for name in ("mariadb", "sqlite3", "rsync", "chown", "chmod", "mkdir", "sha256sum", "gunzip", "zstd"):
         (programs / name).write_text(
             f'#!/bin/sh\nprintf "%s\\0" {name} "$@" > "{told}/$$"\n'
             + (f'cat >> "{tmp_path}/input"\n' if name == "mariadb" else ""))
@@ -74,6 +74,19 @@ def test_any_path_of_a_sqlite_file_reaches_sqlite3_unchanged(name, tmp_path):
     assert ["sqlite3", "-bail", f"/opt/seafile/seafile-data/{name}"] in calls
     tokens = shlex.split(re.search(r"^    (sqlite3 .*)$", text, re.MULTILINE).group(1))
     assert tokens == ["sqlite3", f"$TARGET/seafile-data/{name}", "DELETE FROM RepoUserToken;"]
+
+
+def test_each_dump_is_unpacked_by_the_program_that_its_name_calls_for(tmp_path):
+    layout = ServerLayout(str(tmp_path), "server1")
+    os.makedirs(layout.sealed("20261123T030000Z"))
+    dumps = [mysql("one"), dict(mysql("two"), file="two.sql.zst"), dict(mysql("seahub.db"), engine="sqlite", file="seahub.db.sql.zst")]
+    text = restore_guide.render(manifest(dumps, root="/opt/seafile"), layout)
+    databases = f"{layout.sealed('20261123T030000Z')}/databases"
+    calls = [call for call in run(blocks(text), tmp_path) if call[0] in ("gunzip", "zstd")]
+    assert sorted(calls) == [["gunzip", "-c", f"{databases}/one.sql.gz"], ["zstd", "-dcq", f"{databases}/seahub.db.sql.zst"],
+                             ["zstd", "-dcq", f"{databases}/two.sql.zst"]]
+    assert "`rsync`, `gunzip`, `zstd`" in text
+    assert "`rsync`, `gunzip`\nand" in restore_guide.render(manifest(dumps[:1], root="/opt/seafile"), layout)
 
 
 def test_a_database_comes_back_with_its_character_set(tmp_path):

@@ -12,8 +12,10 @@ import sqlite3
 import tracemalloc
 
 import pytest
-from ansible_collections.seafleet.seafile.plugins.module_utils import sql_dump, sqlite_dump_text
+from ansible_collections.seafleet.seafile.plugins.module_utils import compression, sql_dump, sqlite_dump_text
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
+
+from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils.packing import KINDS, pack
 
 # mariadb-dump 10.11 of a table with every hard value, a trigger, a routine and an event; and what SELECT says of it.
 # sqlite3 3.40's .dump of the same kind of table.
@@ -120,10 +122,27 @@ def test_a_dump_cut_anywhere_is_refused(tmp_path, name):
         assert code_of(sql_dump.read_tables, str(path), ("Branch", "Repo")) == "dump-damaged", length
 
 
-def test_a_gzip_cut_anywhere_is_refused(tmp_path):
-    packed = (DATA / "mariadb-hex.sql.gz").read_bytes()
-    path = tmp_path / "dump.sql.gz"
-    for length in range(0, len(packed), 37):
+def test_a_zstd_dump_is_read_as_the_gzip_one(tmp_path, monkeypatch):
+    path = tmp_path / "dump.sql.zst"
+    path.write_bytes(pack("zstd", gzip.decompress((DATA / "mariadb-hex.sql.gz").read_bytes())))
+    for chunk in (7, 256 * 1024):
+        monkeypatch.setattr(sql_dump, "CHUNK_BYTES", chunk)
+        tables = sql_dump.read_tables(str(path), ("Branch", "Repo"), ("Branch", "Repo"))
+        assert tables == sql_dump.read_tables(str(DATA / "mariadb-hex.sql.gz"), ("Branch", "Repo"))
+    path.write_bytes(path.read_bytes() + b"garbage")
+    assert code_of(sql_dump.read_tables, str(path), ("Branch",)) == "dump-damaged"
+    path.write_bytes((DATA / "mariadb-hex.sql.gz").read_bytes())
+    assert code_of(sql_dump.read_tables, str(path), ("Branch",)) == "dump-damaged"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(compression, "PLACES", ())
+    assert code_of(sql_dump.read_tables, str(path), ("Branch",)) == "missing-tool"
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_compressed_dump_cut_anywhere_is_refused(tmp_path, kind):
+    packed = pack(kind, gzip.decompress((DATA / "mariadb-hex.sql.gz").read_bytes()))
+    path = tmp_path / f"dump{KINDS[kind]}"
+    for length in range(0, len(packed), 37 if kind == "gzip" else 301):
         path.write_bytes(packed[:length])
         assert code_of(sql_dump.read_tables, str(path), ("Branch", "Repo")) == "dump-damaged", length
 

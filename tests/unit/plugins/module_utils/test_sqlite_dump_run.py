@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 import stat
 
 import pytest
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import sqlite_dump_run
+from ansible_collections.seafleet.seafile.plugins.module_utils import compression, sqlite_dump_run
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_dump_run import Reader
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import read_configuration
@@ -20,29 +19,34 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config im
 from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils import real_sets, sqlite_makers as makers
 
 
-def dump(root, dest, busy_timeout=1.0):
+def dump(root, dest, busy_timeout=1.0, kind="gzip", progress=None):
     configuration = read_configuration(str(root))
-    return sqlite_dump_run.dump(configuration, sqlite_dump_run.targets(configuration, str(dest)), str(dest), 1, busy_timeout, Reader())
+    return sqlite_dump_run.dump(
+        configuration, sqlite_dump_run.targets(configuration, str(dest)), str(dest), 1, busy_timeout, Reader(), kind, progress)
 
 
-@pytest.mark.parametrize("name", ["seafile-7-sqlite", "seafile-11-sqlite"])
-def test_all_six_databases_of_a_real_server_are_dumped_and_the_server_stays_as_it_is(name, tmp_path):
+@pytest.mark.parametrize("name, kind", [("seafile-7-sqlite", "gzip"), ("seafile-11-sqlite", "gzip"), ("seafile-11-sqlite", "zstd")])
+def test_all_six_databases_of_a_real_server_are_dumped_and_the_server_stays_as_it_is(name, kind, tmp_path):
     root = real_sets.unpack(name, tmp_path)
     before = makers.state(root)
-    result = dump(root, tmp_path / "staging" / "databases")
+    told = []
+    result = dump(root, tmp_path / "staging" / "databases", kind=kind, progress=told.append)
+    assert told == sorted(told) and told[-1] == sum(database.bytes for database in sqlite_dump_run.targets(read_configuration(str(root))))
     assert makers.state(root) == before
     dumps = {entry["name"]: entry for entry in result["dumps"]}
+    suffix = compression.SUFFIXES[kind]
     assert {entry["name"]: (entry["role"], entry["file"]) for entry in result["dumps"]} == {
-        "ccnet/GroupMgr/groupmgr.db": ("ccnet", "groupmgr.db.sql.gz"), "ccnet/OrgMgr/orgmgr.db": ("ccnet", "orgmgr.db.sql.gz"),
-        "ccnet/PeerMgr/usermgr.db": ("ccnet", "usermgr.db.sql.gz"), "ccnet/misc/config.db": ("ccnet", "config.db.sql.gz"),
-        "seafile-data/seafile.db": ("seafile", "seafile.db.sql.gz"), "seahub.db": ("seahub", "seahub.db.sql.gz")}
+        "ccnet/GroupMgr/groupmgr.db": ("ccnet", f"groupmgr.db{suffix}"), "ccnet/OrgMgr/orgmgr.db": ("ccnet", f"orgmgr.db{suffix}"),
+        "ccnet/PeerMgr/usermgr.db": ("ccnet", f"usermgr.db{suffix}"), "ccnet/misc/config.db": ("ccnet", f"config.db{suffix}"),
+        "seafile-data/seafile.db": ("seafile", f"seafile.db{suffix}"), "seahub.db": ("seahub", f"seahub.db{suffix}")}
     assert dumps["seafile-data/seafile.db"]["rows"]["Branch"] == len(real_sets.manifest(name)["libraries"])
     assert result["began"] <= result["ended"]
     for entry in result["dumps"]:
         path = tmp_path / "staging" / "databases" / entry["file"]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert hashlib.sha256(path.read_bytes()).hexdigest() == entry["sha256"] and path.stat().st_size == entry["bytes"]
-        text = gzip.decompress(path.read_bytes())
+        with compression.open_reader(str(path)) as stream:
+            text = stream.read()
         assert text.endswith(b"\nCOMMIT;\n") and len(text) == entry["uncompressed_bytes"]
         assert entry["tables"] == sorted(entry["rows"])
     assert len(os.listdir(tmp_path / "staging" / "databases")) == 6

@@ -18,7 +18,7 @@ import sys
 
 import pytest
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import sqlite_dump_text, sqlite_files
+from ansible_collections.seafleet.seafile.plugins.module_utils import compression, sqlite_dump_text, sqlite_files
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 
 from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils import sqlite_makers as makers
@@ -27,7 +27,7 @@ from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils import
 def write_dump(path, dump, journal_mode="delete"):
     connection = sqlite_files.connect(path, "ro")
     rows = {}
-    writer = sqlite_dump_text.DumpWriter(dump, 1)
+    writer = sqlite_dump_text.DumpWriter(dump, compression.ZSTD if dump.endswith(".zst") else compression.GZIP, 1)
     try:
         writer.dump(sqlite_dump_text.statements(connection, os.path.basename(path), journal_mode, rows))
     finally:
@@ -212,19 +212,20 @@ def test_a_dump_without_commit_as_its_last_statement_is_refused(text, tmp_path):
     assert failure.value.code == "dump-damaged" and "seahub.db" in failure.value.message
 
 
-def test_a_dump_cut_edited_or_missing_is_refused(tmp_path):
+@pytest.mark.parametrize("name", ["a.db.sql.gz", "a.db.sql.zst"])
+def test_a_dump_cut_edited_or_missing_is_refused(tmp_path, name):
     makers.database(str(tmp_path / "a.db"))
-    writer, unused = write_dump(str(tmp_path / "a.db"), str(tmp_path / "dump"))
-    whole = (tmp_path / "dump").read_bytes()
-    for damaged in (whole[:-1], whole[:100], b"", whole[:50] + b"\0" + whole[51:], b"plain text\nCOMMIT;\n"):
-        (tmp_path / "dump").write_bytes(damaged)
+    writer, unused = write_dump(str(tmp_path / "a.db"), str(tmp_path / name))
+    whole = (tmp_path / name).read_bytes()
+    for damaged in (whole[:-1], whole[:100], b"", whole[:50] + b"\0" + whole[51:], whole + b"garbage", b"plain text\nCOMMIT;\n"):
+        (tmp_path / name).write_bytes(damaged)
         for sha256 in (writer.sha256, hashlib.sha256(damaged).hexdigest()):
             with pytest.raises(SeafileError) as failure:
-                sqlite_dump_text.verify(str(tmp_path / "dump"), "a.db", sha256)
+                sqlite_dump_text.verify(str(tmp_path / name), "a.db", sha256)
             assert failure.value.code == "dump-damaged"
-    (tmp_path / "dump").unlink()
+    (tmp_path / name).unlink()
     with pytest.raises(SeafileError, match="missing"):
-        sqlite_dump_text.verify(str(tmp_path / "dump"), "a.db", writer.sha256)
+        sqlite_dump_text.verify(str(tmp_path / name), "a.db", writer.sha256)
 
 
 def test_a_dump_cannot_reach_another_file(tmp_path):

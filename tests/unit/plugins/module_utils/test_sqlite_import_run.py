@@ -22,9 +22,9 @@ from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils import
 from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils.test_sqlite_dump_text import content
 
 
-def dump(root, dest):
+def dump(root, dest, kind="gzip"):
     configuration = read_configuration(str(root))
-    return sqlite_dump_run.dump(configuration, sqlite_dump_run.targets(configuration), str(dest), 1, 1, Reader())["dumps"]
+    return sqlite_dump_run.dump(configuration, sqlite_dump_run.targets(configuration), str(dest), 1, 1, Reader(), kind)["dumps"]
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ def run(tmp_path, dumps, replace=False, record=None, act=True):
     return {task.name: task.action for task in imports}
 
 
-@pytest.mark.parametrize("name", ["seafile-7-sqlite", "seafile-11-sqlite"])
-def test_the_databases_of_a_real_server_come_back_bit_by_bit(name, tmp_path):
+@pytest.mark.parametrize("name, kind", [("seafile-7-sqlite", "gzip"), ("seafile-11-sqlite", "gzip"), ("seafile-11-sqlite", "zstd")])
+def test_the_databases_of_a_real_server_come_back_bit_by_bit(name, kind, tmp_path):
     root = real_sets.unpack(name, tmp_path)
-    assert set(run(tmp_path, dump(root, tmp_path / "dumps")).values()) == {"created"}
+    assert set(run(tmp_path, dump(root, tmp_path / "dumps", kind)).values()) == {"created"}
     for path in ("ccnet/GroupMgr/groupmgr.db", "ccnet/OrgMgr/orgmgr.db", "ccnet/PeerMgr/usermgr.db", "ccnet/misc/config.db", "seafile-data/seafile.db",
                  "seahub.db"):
         assert content(tmp_path / "target" / path) == content(root / path)

@@ -35,7 +35,7 @@ def run_command(argv, expand_user_and_vars=True):
 
 def act(layout, state, set_id=None, check_mode=False, **params):
     given = dict({"state": state, "server": "server1", "set_id": set_id, "manifest": MANIFEST, "reason": "the run failed", "lock_lease": 3600,
-                  "controller": PLAY, "dead_run": None}, **params)
+                  "controller": PLAY, "dead_run": None, "preflight": None, "renew": False}, **params)
     module = types.SimpleNamespace(params=given, check_mode=check_mode, run_command=run_command)
     return {"partial": backup_set.begin_set, "sealed": backup_set.seal_set, "failed": backup_set.fail_set}[state](module, layout)
 
@@ -269,3 +269,33 @@ def test_all_servers_are_listed_and_what_is_no_server_is_not(layout):
     assert {name: len(rows) for name, rows in inform(layout, server=None)["servers"].items()} == {"server1": 1, "server2": 0}
     assert inform(layout, server=None, backup_root=root + "/nowhere")["servers"] == {}
     assert info_failing(layout, server="server2", choose=True).code == "no-set"
+
+
+def test_a_set_that_has_pulled_nothing_gets_the_time_of_now(layout):
+    act(layout, "partial", ONE)
+    renewed = act(layout, "partial", ONE, renew=True)
+    assert renewed["set_id"] > TWO and os.listdir(layout.sets) == [f".{renewed['set_id']}.partial"]
+    bring(layout, renewed["set_id"])
+    assert act(layout, "sealed", renewed["set_id"])["set_state"] == "sealed"
+
+
+@pytest.mark.parametrize("stage", run_record.STAGES)
+def test_a_set_for_which_something_was_pulled_keeps_its_id(layout, stage):
+    act(layout, "partial", ONE)
+    bring(layout, ONE, [stage])
+    before = tree(layout.root)
+    assert failing(layout, "partial", ONE, renew=True).code == "order"
+    assert [name for name, dummy in tree(layout.root)] == [name for name, dummy in before]
+    assert os.path.isdir(layout.partial(ONE))
+
+
+def test_only_the_run_that_holds_the_lock_can_renew_its_set(layout):
+    act(layout, "partial", ONE)
+    assert failing(layout, "partial", TWO, renew=True).code == "run-lost"
+
+
+def test_in_check_mode_a_set_keeps_its_id(layout):
+    act(layout, "partial", ONE)
+    before = tree(layout.root)
+    assert act(layout, "partial", ONE, check_mode=True, renew=True)["set_id"] == ONE
+    assert tree(layout.root) == before

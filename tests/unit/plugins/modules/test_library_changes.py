@@ -12,7 +12,7 @@ import time
 import types
 
 import pytest
-from ansible_collections.seafleet.seafile.plugins.module_utils import change_list, closure, directory_times, pointers
+from ansible_collections.seafleet.seafile.plugins.module_utils import change_list, closure, directory_times, library_listing, pointers
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
 from ansible_collections.seafleet.seafile.plugins.module_utils.rsync import OBJECT_FILTERS
@@ -312,7 +312,7 @@ def test_after_any_run_of_any_history_the_backup_has_all_that_the_dump_reaches(t
         found = world.pointers()
         time.sleep(0.005)
         monkeypatch.setattr(library_changes.pointers, "read_pointers", lambda *dummy, current=found: current)
-        monkeypatch.setattr(library_changes.time, "time", lambda: world.now)
+        monkeypatch.setattr(library_listing.time, "time", lambda: world.now)
         monkeypatch.setattr(change_list, "walk_limit", lambda *dummy: chance.choice((5, 5, 10 ** 6)))
         params = dict(DEFAULTS, dump="", storage=world.root, set_id=set_id(number), state_dir=str(tmp_path / "state"), dest=str(tmp_path / "list"),
                       known_set_id=known, distrusted=sorted(distrusted), sweep=chance.random() < 0.3)

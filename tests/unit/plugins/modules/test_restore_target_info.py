@@ -8,7 +8,7 @@ import os
 import types
 
 import pytest
-from ansible_collections.seafleet.seafile.plugins.module_utils import restore_state
+from ansible_collections.seafleet.seafile.plugins.module_utils import compression, restore_state
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.modules import file_attributes, restore_target, restore_target_info
 
@@ -49,6 +49,15 @@ def test_everything_in_the_way_is_told_at_once(tmp_path):
     found = look(tmp_path, users=["nobody-of-this-name"], groups=["no-group-of-this-name"], needed_bytes=1 << 60)
     assert [problem["code"] for problem in found["problems"]] == ["target-not-empty", "account-missing", "account-missing", "no-space"]
     assert found["occupied"] is True and found["restored"] is False and found["replaces"] == [f"directory {tmp_path}/haiwen (1 entries)"]
+
+
+def test_dumps_that_this_host_cannot_read_are_told_before_anything_is_changed(tmp_path, monkeypatch):
+    dump = {"name": "seahub.db", "engine": "sqlite", "file": "seahub.db.sql.zst", "sha256": "y"}
+    assert look(tmp_path, dumps=[dump])["problems"] == []
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(compression, "PLACES", ())
+    assert [(problem["code"], problem["what"]) for problem in look(tmp_path, dumps=[dump])["problems"]] == [("missing-tool", "zstd")]
+    assert look(tmp_path, dumps=[dict(dump, file="seahub.db.sql.gz")])["problems"] == []
 
 
 def test_an_empty_target_is_free_and_stays_untouched(tmp_path):

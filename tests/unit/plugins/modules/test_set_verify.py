@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
@@ -14,18 +13,20 @@ import subprocess
 import types
 
 import pytest
-from ansible_collections.seafleet.seafile.plugins.module_utils import clock, heal, run_record, sets, verification_record
+from ansible_collections.seafleet.seafile.plugins.module_utils import clock, heal, run_record, set_verification, sets, verification_record
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
+from ansible_collections.seafleet.seafile.plugins.module_utils.progress import Progress
 from ansible_collections.seafleet.seafile.plugins.modules import backup_set, set_verify
+from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils.packing import KINDS, pack
 from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils.synthetic_store import Maker
 
 pytestmark = pytest.mark.skipif(shutil.which("rsync") is None, reason="no rsync on this machine")
 
 ONE, TWO = "20261120T030000Z", "20261121T030000Z"
 DEFAULTS = dict(set_id=None, all=False, run=False, level="quick", scrub_percent=0.0, heal=True, collected=[], moved=None, processes=1, timeout=60,
-                fail_on_damage=False)
+                fail_on_damage=False, seal=None)
 
 
 def run_command(argv, expand_user_and_vars=True):
@@ -35,6 +36,8 @@ def run_command(argv, expand_user_and_vars=True):
 
 class Host:
     """A backup host with one server's backup; the server's storage lies beside it."""
+
+    kind = "gzip"
 
     def __init__(self, tmp_path):
         self.tmp = tmp_path
@@ -65,15 +68,15 @@ class Host:
         databases = os.path.join(self.layout.partial(set_id), "databases")
         os.makedirs(databases)
         self.maker.dump(self.tmp / "dump.sql")
-        content = gzip.compress((self.tmp / "dump.sql").read_bytes())
-        other = gzip.compress(b"BEGIN TRANSACTION;\nCREATE TABLE EmailUser (id INTEGER);\nCOMMIT;\n")
+        content = pack(self.kind, (self.tmp / "dump.sql").read_bytes())
+        other = pack(self.kind, b"BEGIN TRANSACTION;\nCREATE TABLE EmailUser (id INTEGER);\nCOMMIT;\n")
         sums = {}
-        for name, data in (("seafile.db.sql.gz", content), ("ccnet.db.sql.gz", other)):
+        own = f"seafile.db{KINDS[self.kind]}"
+        for name, data in ((own, content), (f"ccnet.db{KINDS[self.kind]}", other)):
             with open(os.path.join(databases, name), "wb") as stream:
                 stream.write(data)
             sums[f"databases/{name}"] = hashlib.sha256(data).hexdigest()
-        self.dumps = [{"name": "seafile-data/seafile.db", "role": "seafile", "engine": "sqlite", "file": "seafile.db.sql.gz",
-                       "sha256": sums["databases/seafile.db.sql.gz"]}]
+        self.dumps = [{"name": "seafile-data/seafile.db", "role": "seafile", "engine": "sqlite", "file": own, "sha256": sums[f"databases/{own}"]}]
         subprocess.run(["rsync", "-r", "--ignore-existing", "--min-size=1", f"{self.maker.root}/", f"{self.layout.objects}/"], check=True)
         source = {key: None for key in ("host", "user", "port", "private_key", "known_hosts", "host_key_alias")}
         write_json(self.layout.source, dict(source, src=self.maker.root, time="2026-11-20T03:00:00Z"))
@@ -83,7 +86,7 @@ class Host:
 
     def set_module(self, state, set_id):
         params = {"state": state, "server": "server1", "set_id": set_id, "manifest": {"databases": getattr(self, "dumps", [])}, "reason": "x",
-                  "lock_lease": 3600, "controller": {}, "dead_run": None}
+                  "lock_lease": 3600, "controller": {}, "dead_run": None, "preflight": None, "renew": False}
         module = types.SimpleNamespace(params=params, check_mode=False, run_command=run_command)
         return {"partial": backup_set.begin_set, "sealed": backup_set.seal_set}[state](module, self.layout)
 
@@ -155,6 +158,12 @@ def test_a_run_that_verifies_its_set_seals_a_verified_one(host):
     row = sets.catalogue(host.layout)[0]
     assert row["verification"]["findings_total"] == 0 and "findings" not in row["verification"]
     assert sets.sealed_ids(host.layout) == [ONE] and sets.partial_ids(host.layout) == []
+
+
+def test_a_set_whose_dumps_are_of_zstd_is_verified_as_any_other(host):
+    host.kind = "zstd"
+    assert host.backup(ONE)["state"] == "verified"
+    assert host.verify(set_id=ONE, level="full")["state"] == "verified"
 
 
 def test_a_set_that_was_not_verified_is_sealed_and_never_called_verified(host):
@@ -247,6 +256,24 @@ def test_check_mode_finds_the_damage_and_changes_nothing(host):
     assert (result["changed"], result["state"]) == (True, "damaged") and tree(host.layout.root) == before
     host.verify()
     assert host.verify(check_mode=True)["changed"] is False
+
+
+def test_it_says_how_far_it_is_while_it_works_and_leaves_nothing(host, monkeypatch):
+    seen = []
+
+    class Seen(Progress):
+        def close(self):
+            with open(self.path, encoding="ascii") as stream:
+                seen.append((self.path, json.load(stream)["what"]))
+            super().close()
+
+    monkeypatch.setattr(set_verification, "Progress", Seen)
+    host.backup(ONE)
+    host.backup(TWO)
+    seen.clear()
+    host.verify(all=True)
+    assert seen == [(host.layout.progress, f"verify {TWO}"), (host.layout.progress, f"verify {ONE}")]
+    assert not os.path.lexists(host.layout.progress)
 
 
 def test_damage_of_the_server_itself_is_told_and_does_not_make_the_set_damaged(host):

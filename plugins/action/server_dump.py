@@ -1,0 +1,20 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.seafleet.seafile.plugins.module_utils.progress import NAME
+from ansible_collections.seafleet.seafile.plugins.plugin_utils.watched_action import WatchedActionBase
+
+
+class ActionModule(WatchedActionBase):
+    """Run the module M(seafleet.seafile.server_dump) and show how far it is."""
+
+    MODULE = "seafleet.seafile.server_dump"
+
+    def progress_path(self, arguments: t.Mapping[str, t.Any]) -> str | None:
+        return os.path.join(arguments["dest"], NAME)

@@ -1,0 +1,121 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Preflight on the backup host: what is in the way of a backup of one server, and what there is of it already."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import typing as t
+
+from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sets, verification_record
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, set_time
+from ansible_collections.seafleet.seafile.plugins.module_utils.places import existing_parent, free_bytes, is_inside
+
+# Fewer free inodes than this and even the sets' own directories may not fit.
+_LEAST_INODES = 1000
+
+
+def _place_problems(params: t.Mapping[str, t.Any], layout: ServerLayout) -> t.Iterator[SeafileError]:
+    root = params["backup_root"]
+    seafile_root = params["seafile_root"]
+    if not params["host"] and seafile_root and (is_inside(root, seafile_root) or is_inside(seafile_root, os.path.join(root, params["server"]))):
+        yield SeafileError("backup-root-inside", root, f"backup and Seafile directory {seafile_root} lie inside each other")
+    # an account that owns only the directory of this server may still fill it
+    parent = existing_parent(layout.sets)
+    if not os.path.isdir(parent):
+        yield SeafileError("backup-root", root, f"{parent} is not a directory")
+        return
+    statistics = os.statvfs(parent)
+    if statistics.f_flag & os.ST_RDONLY:
+        yield SeafileError("read-only", parent, "the file system is read-only")
+    elif not os.access(parent, os.W_OK | os.X_OK):
+        yield SeafileError("no-rights", parent, "this account may not write there", "give it to the account that runs the backup, or choose another root")
+    free = free_bytes(parent)
+    if free < params["needed_bytes"]:
+        yield SeafileError("no-space", parent, f"{free} bytes are free, {params['needed_bytes']} are needed")
+    if statistics.f_files and statistics.f_favail < _LEAST_INODES:
+        yield SeafileError("no-space", parent, f"only {statistics.f_favail} inodes are free")
+
+
+def _access_problems(module: t.Any, params: t.Mapping[str, t.Any], binary: str, version: tuple[int, ...] | None) -> t.Iterator[SeafileError]:
+    if params["host"]:
+        if not module.get_bin_path("ssh"):
+            yield SeafileError("missing-tool", "ssh", "it is not installed on the backup host", "install the package openssh-client on the backup host")
+            return
+        for key in ("private_key", "known_hosts"):
+            if params[key] and not os.path.exists(params[key]):
+                yield SeafileError("not-prepared", params[key], "the backup host has no access to the server yet")
+                return
+    try:
+        rsync.require_version(version)
+        argv = rsync.probe_argv(binary, rsync.require_place(params["src"], "src"), rsync.reach(params, version))
+    except SeafileError as error:
+        yield error
+        return
+    status, dummy, stderr = module.run_command(argv, expand_user_and_vars=False, environ_update={"LC_ALL": "C"})
+    if status != 0:
+        source = f"{params['host']}:{params['src']}" if params["host"] else params["src"]
+        yield rsync.explain(status, stderr, None, source)
+
+
+def newest_verified(layout: ServerLayout) -> str | None:
+    """The id of the newest set that was proved to be restorable, or None."""
+    # from the newest on, so that a year of sets is not read when last night's is whole
+    verified = (set_id for set_id in reversed(sets.sealed_ids(layout)) if sets.describe(layout, set_id, True)["state"] == "verified")
+    return next(verified, None)
+
+
+def inform(module: t.Any, params: t.Mapping[str, t.Any], layout: ServerLayout) -> dict[str, t.Any]:
+    """Return the problems of this host for the backup of one server, and what it has.
+
+    :arg params: C(backup_root), C(server), C(seafile_root), C(src), C(needed_bytes) and the options of
+        :data:`rsync.REMOTE_ARGUMENTS`.
+    """
+    problems = list(_place_problems(params, layout))
+    binary = module.get_bin_path("rsync")
+    version = None
+    if not binary:
+        problems.append(SeafileError("missing-tool", "rsync", "it is not installed on the backup host", "install the package rsync on the backup host"))
+    else:
+        dummy, stdout, dummy = module.run_command([binary, "--version"], expand_user_and_vars=False)
+        numbers = rsync.read_version(stdout)
+        version = ".".join(map(str, numbers)) if numbers else None
+        problems += list(_access_problems(module, params, binary, numbers))
+    try:
+        sets.next_set_id(layout, utc_now())
+    except SeafileError as error:
+        problems.append(error)
+    sealed = sets.sealed_ids(layout)
+    return {
+        "problems": [problem.as_problem() for problem in problems], "rsync_version": version, "zstd": bool(module.get_bin_path("zstd")),
+        "free_bytes": free_bytes(layout.sets), "newest_sealed": sealed[-1] if sealed else None, "newest_verified": newest_verified(layout)}
+
+
+def distrusted(layout: ServerLayout, set_id: str) -> list[str]:
+    """Ids of the libraries in which the verified set I(set_id) lacks something, because the server itself had lost it."""
+    try:
+        record = verification_record.newest(layout, set_id, sets.read_manifest(layout.sealed(set_id)))[0]
+    except SeafileError:
+        return []
+    return sorted(str(library["id"]) for library in (record or {}).get("damaged_libraries", []))
+
+
+def is_sweep_due(layout: ServerLayout, days: float, now: datetime.datetime) -> bool:
+    """Say whether no set of the last I(days) days compared all objects with the server's.
+
+    A set of before 0.2.0 does not say so in its manifest, and always did.
+    """
+    for set_id in reversed(sets.sealed_ids(layout)):
+        moment = t.cast(datetime.datetime, set_time(set_id))
+        if now - moment >= datetime.timedelta(days=days):
+            return True
+        try:
+            if sets.read_manifest(layout.sealed(set_id)).get("swept", True):
+                return False
+        except SeafileError:
+            continue
+    return True

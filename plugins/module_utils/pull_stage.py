@@ -1,0 +1,143 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stages in which a backup run pulls: dumps, then files, then objects. What rsync_pull and set_pull share."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import threading
+import time
+import typing as t
+
+from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import write_json
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
+from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import Run
+
+_TOLD = 20
+
+
+def program(module: t.Any) -> tuple[str, tuple[int, ...] | None]:
+    """Return (path, version) of this host's rsync. Raises C(missing-tool)."""
+    binary = module.get_bin_path("rsync")
+    if not binary:
+        raise SeafileError("missing-tool", "rsync", "it is not installed on this host", "install the package rsync on this host")
+    dummy, stdout, dummy = module.run_command([binary, "--version"], expand_user_and_vars=False)
+    version = rsync.read_version(stdout)
+    rsync.require_version(version)
+    return binary, version
+
+
+def destination(layout: ServerLayout, set_id: str, content: str) -> tuple[str, str | None]:
+    """Return where a stage of the run of I(set_id) puts what it pulls, and the earlier copy that unchanged files are linked to."""
+    partial = layout.partial(set_id)
+    if content == "objects":
+        return layout.objects, None
+    if content == "dumps":
+        return partial, None
+    sealed = sets.sealed_ids(layout)
+    before = os.path.join(layout.sealed(sealed[-1]), "files") if sealed else None
+    return os.path.join(partial, "files"), before
+
+
+def source_name(params: t.Mapping[str, t.Any], src: str) -> str:
+    """Name the place I(src) of a module's source host, for messages."""
+    return f"{params['host']}:{src}" if params["host"] else src
+
+
+class Stopped(Exception):
+    """Another stream failed, so that this one was ended."""
+
+
+def fetch(
+    binary: str,
+    pull: rsync.Pull,
+    source: str,
+    retries: int,
+    held: t.Sequence[int] = (),
+    watch: t.Callable[[rsync.Report, t.Any], None] | None = None,
+    stop: threading.Event | None = None,
+) -> rsync.Report:
+    """Run rsync, again after a lost connection, as often as I(retries) says, after 2, 4, 8 ... seconds.
+
+    :arg watch: see :func:`rsync.run`. :arg stop: when it is set, nothing is tried any more.
+    """
+    attempt = 0
+    while True:
+        if stop is not None and stop.is_set():
+            raise Stopped
+        try:
+            return rsync.run(rsync.pull_argv(binary, pull), pull, source, held, watch)
+        except SeafileError as error:
+            if stop is not None and stop.is_set():
+                raise Stopped from error
+            attempt += 1
+            if not rsync.may_retry(error) or attempt > retries:
+                raise
+            pull.control_path = None  # the shared connection is lost with it
+            pause = 2 ** attempt
+            if stop is None:
+                time.sleep(pause)
+            else:
+                stop.wait(pause)
+
+
+def refuse_links(report: rsync.Report, source: str) -> None:
+    """Raise C(object-store-elsewhere) when a kind or store at the source is a link: nothing behind it came."""
+    linked = rsync.linked_stores(report)
+    if linked:
+        raise SeafileError(
+            "object-store-elsewhere", f"{source.rstrip('/')}/{linked[0]}", "it is a link, and objects behind links are not pulled",
+            "mount the directory there (mount --bind) instead of linking to it")
+
+
+def check_sums(dest: str, checksums: t.Mapping[str, str]) -> None:
+    """Compare SHA-256 of files below I(dest). Raises C(transfer-damaged)."""
+    for path, expected in sorted(checksums.items()):
+        full = os.path.join(dest, path)
+        if not os.path.isfile(full):
+            raise SeafileError("transfer-damaged", full, "the file did not arrive")
+        if sets.file_sha256(full) != expected:
+            raise SeafileError("transfer-damaged", full, "the file that arrived is not the one that was sent")
+
+
+def sentences(report: rsync.Report) -> list[str]:
+    """What a person should know about the source."""
+    told = [f"the object {path} is empty at the source: damaged there, not stored" for path in report.empty_objects[:_TOLD]]
+    if len(report.empty_objects) > _TOLD:
+        told.append(f"and {len(report.empty_objects) - _TOLD} more empty objects")
+    return told + [f"{path} is no regular file and was left out" for path in report.not_regular[:_TOLD]]
+
+
+def counts(report: rsync.Report) -> dict[str, t.Any]:
+    """The numbers of a report that a module returns."""
+    return {
+        "listed": report.listed, "transferred": report.transferred, "bytes_transferred": report.bytes_transferred,
+        "bytes_listed": report.bytes_listed}
+
+
+def finish(
+    run: Run, layout: ServerLayout, content: str, began: datetime.datetime, report: rsync.Report, checksums: t.Mapping[str, str], **more: t.Any,
+) -> None:
+    """Record that a stage of the run has ended."""
+    run.finish(content, began, dict(counts(report), sha256=dict(checksums), warnings=sentences(report), **more))
+
+
+def note_source(layout: ServerLayout, params: t.Mapping[str, t.Any], src: str) -> None:
+    """Note where the objects came from, for the verification that fetches damaged ones again. No secret is noted."""
+    write_json(layout.source, dict({key: params[key] for key in rsync.REMOTE_ARGUMENTS}, src=src, time=as_text(utc_now())))
+
+
+def add(total: rsync.Report, other: rsync.Report) -> None:
+    """Add what another process has pulled."""
+    for name in ("listed", "transferred", "bytes_transferred", "bytes_listed", "created", "itemized", "existing", "arrived"):
+        setattr(total, name, getattr(total, name) + getattr(other, name))
+    total.vanished += other.vanished
+    total.empty_objects += other.empty_objects
+    # every stream meets what is in the way at the top
+    total.not_regular += [name for name in other.not_regular if name not in total.not_regular]
+    total.changes = (total.changes + other.changes)[:100]

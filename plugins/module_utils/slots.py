@@ -1,0 +1,53 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many rsync processes pull at once into one backup host, over all servers."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+import typing as t
+
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory
+
+_LOOK_AGAIN = 0.2
+"""Seconds between two looks for a free slot."""
+
+
+@contextlib.contextmanager
+def slot(directory: str, count: int, wanted: t.Callable[[], bool] = lambda: True) -> t.Iterator[bool]:
+    """Hold one of I(count) slots while the body runs, waiting until one is free; give whether it is held.
+
+    A slot is a lock of a file in I(directory), so that one of a process that was killed is free at once. Where the directory cannot be
+    written (an account that owns only its server's part of the backup) there is no cap.
+
+    :arg wanted: asked while waiting; when it says no, the body runs without a slot.
+    """
+    descriptor = -1
+    try:
+        make_private_directory(directory)
+        while descriptor < 0 and wanted():
+            descriptor = _take(directory, count)
+            if descriptor < 0:
+                time.sleep(_LOOK_AGAIN)
+    except OSError:
+        descriptor = -1
+    try:
+        yield descriptor >= 0
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _take(directory: str, count: int) -> int:
+    for number in range(count):
+        descriptor = os.open(os.path.join(directory, str(number)), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+    return -1
