@@ -22,6 +22,7 @@ MOST_STREAMS = 16
 _ENTRIES_OF_A_PART = 2000
 # A directory or a store stands for many names, and each of them is compared with all entries.
 _DIRECTORIES_OF_A_PART = 64
+_FEW = 100
 # Every process takes an eighth of a second to begin: above this number a comparison of everything, without a list, has ended sooner.
 _MOST_DIRECTORIES = 4096
 _DIGITS = "0123456789abcdef"
@@ -64,6 +65,8 @@ def of_list(path: str, directory: str, streams: int) -> list[Part] | None:
         if len(singles) >= _ENTRIES_OF_A_PART * streams:
             parts += _written(directory, len(parts), singles, streams, _ENTRIES_OF_A_PART)
             singles = []
+    if len(directories) + len(singles) <= _FEW and not parts:  # one process has done it before a second one has begun
+        return _written(directory, 0, directories + singles, 1, _FEW)
     parts += _written(directory, len(parts), directories, streams, _DIRECTORIES_OF_A_PART)
     parts += _written(directory, len(parts), singles, streams, _ENTRIES_OF_A_PART)
     return parts

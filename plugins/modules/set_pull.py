@@ -226,6 +226,7 @@ code:
 
 import contextlib
 import os
+import re
 import shutil
 import time
 
@@ -240,6 +241,8 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.progress import P
 from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import joined
 from ansible_collections.seafleet.seafile.plugins.module_utils.ssh_connection import Connections
 
+# what rsync keeps of an object that was cut; while it writes, an ending comes to the name
+_PARTIAL_OBJECT = re.compile(r"[0-9a-f]{38}")
 _IO_CLASSES = {"best-effort": "2", "idle": "3"}
 # what lies in the staging directory and is the server's own
 _NOT_PULLED = [f"/{HEADS}", "/progress.json", "/.*.partial"]
@@ -349,7 +352,7 @@ class Puller:
         make_private_directory(directory)
         # this run holds the lock that every rsync of an earlier one held: these are of processes that were killed
         for name in os.listdir(directory):
-            if name.startswith("."):
+            if not _PARTIAL_OBJECT.fullmatch(name):
                 os.unlink(os.path.join(directory, name))
         return directory if os.stat(directory).st_dev == os.stat(dest).st_dev else None
 

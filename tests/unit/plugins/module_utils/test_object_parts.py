@@ -73,6 +73,12 @@ def test_directories_and_stores_are_apart_in_short_parts(tmp_path):
     assert max(part.entries for part in parts) < 100 and len(parts) > 4
 
 
+def test_a_short_list_is_one_part(tmp_path):
+    entries = [f"fs/{STORE}/{prefix:02x}/" for prefix in range(50)] + [entry(number) for number in range(50)]
+    part, = object_parts.of_list(written(tmp_path, entries), str(tmp_path), 16)
+    assert read([part]) == entries
+
+
 def test_very_many_directories_are_no_list_but_everything(tmp_path):
     directories = [f"fs/{store:08x}{STORE[8:]}/{prefix:02x}/" for store in range(17) for prefix in range(256)]
     assert object_parts.of_list(written(tmp_path, directories), str(tmp_path), 4) is None
