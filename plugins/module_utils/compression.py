@@ -45,9 +45,12 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 """How a frame begins, or one that is to be skipped (RFC 8878, 3.1). The program itself would unpack gzip and others too."""
 
+_QUICK_LEVEL = 3
+"""Up to this level one thread of zstd takes more than any database program gives; its work is then less without threads of its own."""
+
 _MOST_THREADS = 4
-_WAITING = 8
-"""Pieces that wait for the compressor at most."""
+_WAITING = 32
+"""Pieces that wait for gzip at most."""
 
 
 class Damage(Exception):
@@ -123,8 +126,8 @@ class CompressedFile:
         self._file: t.Any = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb", buffering=CHUNK)
         try:
             if compression == ZSTD:
-                threads = min(os.cpu_count() or 1, _MOST_THREADS)
-                self._process = _start([str(zstd_program()), "-q", f"-{level}", f"-T{threads}", "-c"], subprocess.PIPE)
+                threads = "--single-thread" if level <= _QUICK_LEVEL else f"-T{min(os.cpu_count() or 1, _MOST_THREADS)}"
+                self._process = _start([str(zstd_program()), "-q", f"-{level}", threads, "-c"], subprocess.PIPE)
                 for pipe in (self._process.stdin, self._process.stdout):
                     enlarge_pipe(pipe.fileno())
             work = self._compress if self._process is None else self._take_in

@@ -12,19 +12,17 @@ import grp
 import hashlib
 import os
 import pwd
-import queue
 import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_schema
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_directory
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
-from ansible_collections.seafleet.seafile.plugins.module_utils.compression import CHUNK, GZIP, SUFFIXES, CompressedFile, enlarge_pipe, existing
+from ansible_collections.seafleet.seafile.plugins.module_utils.compression import GZIP, SUFFIXES, CompressedFile, enlarge_pipe, existing
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import encode_name
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client, Login
@@ -33,7 +31,9 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_dump_stream
 LOCK_PRIVILEGES = ("RELOAD", "FLUSH_TABLES")
 """One of them is needed for C(--lock-all-tables); the second exists in MySQL 8 and newer only."""
 
-_WORTH_READING = CHUNK // 4
+_PIECE = 1 << 17
+"""Bytes read at once: larger ones cost more, since the memory of each comes new from the system."""
+
 _PAUSE = 0.002
 """Seconds in which a dump program fills less than half a pipe of 1 MiB."""
 
@@ -423,9 +423,8 @@ def _stream(inspection: Inspection, splitter: Splitter, progress: t.Optional[t.C
             pass_fds=(options.descriptor,), bufsize=0)
         failure: t.Optional[StreamError] = None
         size = 0
-        ahead = _ReadAhead(process.stdout)
         try:
-            for chunk in ahead:
+            for chunk in _pieces(process.stdout):
                 size += len(chunk)
                 if progress is not None:
                     progress(size)
@@ -440,7 +439,6 @@ def _stream(inspection: Inspection, splitter: Splitter, progress: t.Optional[t.C
             if process.poll() is None:
                 process.kill()
                 process.wait()
-            ahead.close()
             process.stdout.close()
         messages.seek(0)
         message = messages.read(65536).decode("utf-8", "replace")
@@ -474,49 +472,17 @@ def _signal_name(number: int) -> str:
     return f"signal {number}" + ("" if number != signal.SIGPIPE else ", its reader went away")
 
 
-class _ReadAhead:
-    """What comes through a pipe, read ahead by a thread so that compressing and dumping overlap."""
-
-    def __init__(self, pipe: t.IO[bytes]) -> None:
-        self._pipe = pipe
-        self._queue: queue.Queue[t.Union[bytes, OSError, None]] = queue.Queue(maxsize=8)
-        self._closing = False
-        enlarge_pipe(pipe.fileno())
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        try:
-            while not self._closing:
-                content = os.read(self._pipe.fileno(), CHUNK)
-                if not content:
-                    break
-                self._queue.put(content)
-                if len(content) < _WORTH_READING:
-                    # The program writes 4 KiB at a time. Woken for each of them, both would do little else than wake each other.
-                    time.sleep(_PAUSE)
-            self._queue.put(None)
-        except OSError as error:
-            self._queue.put(error)
-
-    def __iter__(self) -> t.Iterator[bytes]:
-        while True:
-            content = self._queue.get()
-            if content is None:
-                return
-            if isinstance(content, OSError):
-                raise content
-            yield content
-
-    def close(self) -> None:
-        """End the thread. The writing end of the pipe must be closed before, or its process ended."""
-        self._closing = True
-        while self._thread.is_alive():
-            try:
-                self._queue.get(timeout=0.05)
-            except queue.Empty:
-                continue
-        self._thread.join()
+def _pieces(pipe: t.IO[bytes]) -> t.Iterator[bytes]:
+    """Yield what comes through I(pipe)."""
+    enlarge_pipe(pipe.fileno())
+    while True:
+        content = os.read(pipe.fileno(), _PIECE)
+        if not content:
+            return
+        yield content
+        if len(content) < _PIECE:
+            # The program writes 4 KiB at a time. Woken for each of them, both would do little else than wake each other.
+            time.sleep(_PAUSE)
 
 
 def _free(path: str) -> int:

@@ -10,60 +10,24 @@ their second state are those, and only those, that differ from it, by that one f
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 import types
 import typing as t
 
 import pytest
-import testhosts
 
-from fleet import BACKUPS, DATABASES, FIXTURES, Fleet
+import writing
+from fleet import BACKUPS, DATABASES, Fleet
 
-WRITER = testhosts.PROJECT / "tests" / "writer" / "writer.py"
 SERVERS = {"lite": "seafile-11-sqlite", "maria": "seafile-11-mariadb"}
 
 
-def library_ids(fixture: str, *names: str) -> dict[str, str]:
-    """The ids of the fixture's libraries I(names), by name."""
-    manifest = json.loads((FIXTURES / fixture / "MANIFEST.json").read_text(encoding="utf-8"))
-    return {library["name"]: library["id"] for library in manifest["libraries"] if library["name"] in names}
-
-
-LIBRARIES = {server: library_ids(fixture, "History", "Copied to", "Synced by client") for server, fixture in SERVERS.items()}
+LIBRARIES = {server: writing.library_ids(fixture, "History", "Copied to", "Synced by client") for server, fixture in SERVERS.items()}
 HISTORY = {server: libraries["History"] for server, libraries in LIBRARIES.items()}
 
-# One new version of one file in each library, and the head moved to it; prints what was written, as JSON.
-WRITE = """
-import json, os, sqlite3, subprocess, sys
-sys.path.insert(0, "/root")
-import writer
-root, number, engine = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-store = writer.Store(os.path.join(root, "seafile-data", "storage"))
-written = {}
-for library in sys.argv[4:]:
-    if engine == "sqlite":
-        database = sqlite3.connect(root + "/seafile-data/seafile.db")
-        ask = lambda statement: database.execute(statement).fetchall()
-    else:
-        ask = lambda statement: [line.split("\\t") for line in subprocess.run(
-            ["mariadb", "--batch", "--skip-column-names", "seafile-db", "-e", statement], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()]
-    before = ask(f"SELECT commit_id FROM Branch WHERE repo_id = '{library}'")[0][0]
-    commit, path, sha256, size = writer.write_once(store, library, before, number)
-    ask(f"UPDATE Branch SET commit_id = '{commit}' WHERE repo_id = '{library}'")
-    if engine == "sqlite":
-        database.commit()
-        database.close()
-    written[library] = {"before": before, "commit": commit, "path": path, "sha256": sha256}
-print(json.dumps(written))
-"""
-
-
 def write(fleet: Fleet, server: str, number: int) -> dict[str, t.Any]:
-    """Write into the libraries of I(server); return by library its head before, its commit, and the file's path and SHA-256."""
-    engine = "sqlite" if server == "lite" else "mariadb"
-    return json.loads(fleet.run("server1", f"python3 /root/write.py {fleet.root(server)} {number} {engine} {' '.join(LIBRARIES[server].values())}"))
+    """Write into the libraries of I(server); see :func:`writing.write`."""
+    return writing.write(fleet, server, "sqlite" if server == "lite" else "mariadb", LIBRARIES[server].values(), number)
 
 
 def lose_commit(fleet: Fleet, server: str, library: str, commit: str) -> None:
@@ -116,8 +80,7 @@ def fleet(shared_hosts: t.Callable[..., t.Any]) -> Fleet:
     for server, fixture in SERVERS.items():
         fleet.add(server, machine="server1", root=f"/opt/{server}", **access)
         fleet.deploy(server, fixture)
-    fleet.group.put("server1", WRITER, "/root/writer.py")
-    fleet.run("server1", f"printf %s {shlex.quote(WRITE)} > /root/write.py")
+    writing.prepare(fleet, "server1")
     return fleet
 
 

@@ -43,8 +43,8 @@ class CallbackModule(CallbackBase):
         return (getattr(result, "host", None) or result._host).get_name()  # the public name is younger than ansible-core 2.18
 
     def v2_playbook_on_task_start(self, task, is_conditional):
-        stage, bar, dummy = task.get_name().rpartition(" : ")[2].partition(" | ")
-        if bar and stage != self.stage:
+        stage, separator, dummy = task.get_name().rpartition(" : ")[2].partition(" | ")
+        if separator and stage != self.stage:
             self.stage = stage
             self.tell(stage=stage)
 
