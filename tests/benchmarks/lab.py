@@ -92,7 +92,6 @@ class Cost(t.NamedTuple):
     pulls: int = 0
     calls: int | None = None
 
-
     def plus(self, other: Cost) -> Cost:
         """Of two stages together."""
         counted = None if self.calls is None or other.calls is None else self.calls + other.calls

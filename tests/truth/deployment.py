@@ -24,6 +24,7 @@ FIXTURES = HERE.parent / "fixtures"
 MAY_BE_MISSING = re.compile(
     r"(logs|pids|seahub-data/thumbnail|seafile-data/httptemp|seafile-data/tmpfiles)/"  # nothing in them is worth keeping
     r"|seafile-server-[0-9][^/]*(/|$)"  # programs
+    r"|\.seafleet(/|$)"  # what the server remembers of backups: safe to lose
     r"|seafile-data/storage/")  # objects that no library reaches; that the others are there is read_back.py's to say
 """Paths of the deployment that are rightly not in a restored one."""
 
