@@ -24,10 +24,12 @@ LEAST_VERSION = (3, 1, 0)
 _QUOTING_VERSION = (3, 2, 4)  # the first that escapes a path for the other host's shell (its NEWS)
 _HEX = "[0-9a-f]"
 _STORE = "-".join(_HEX * count for count in (8, 4, 4, 4, 12))
-# Only 2hex/38hex below a store is an object; anything else there is a leftover of an interrupted write. Kinds and stores
-# stand without a slash at their end: one that is a link must be met and refused, not be left out in silence.
+
+
 def object_filters(prefixes: str = "") -> tuple[str, ...]:
     """The rules that leave only objects, or only those whose id begins with one of the digits I(prefixes)."""
+    # Only 2hex/38hex below a store is an object; anything else there is a leftover of an interrupted write. Kinds and stores
+    # stand without a slash at their end: one that is a link must be met and refused, not be left out in silence.
     first = f"[{prefixes}]" if prefixes else _HEX
     return (
         "--include=/commits",

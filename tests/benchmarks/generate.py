@@ -37,12 +37,13 @@ import zlib
 
 from surroundings import DAY, make_surroundings, write_dump
 
-FORMAT = 1
+FORMAT = 2  # 2: the noise is larger
 KINDS = ("blocks", "commits", "fs")
 ZERO = "0" * 40
 FIRST_DUMP = 1795392000  # 2026-11-23 00:00 UTC
 HISTORY_DAYS = 700  # how long before the first dump a library's first commit is
 LIMIT_DAYS = 90
+NOISE = 64 << 20  # bytes; much more than what a compressor looks back, which would find the same piece in another block
 SMALLEST = 25  # objects of the smallest library
 ENOUGH = 40  # what a commit with a deep path may need: a library with less left is filled up at its root
 MOST_FILES = 50  # of one directory
@@ -99,7 +100,7 @@ class Family:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.random = random.Random(plan.seed)
-        self.noise = _noise(plan.pool, 2 * plan.block_bytes[1] + (1 << 20))
+        self.noise = _noise(plan.pool, 2 * plan.block_bytes[1] + NOISE)
         self.library = dict(plan.library)
         self.store = self.library["id"]
         self.objects = dict.fromkeys(KINDS, 0)
@@ -312,8 +313,9 @@ class Family:
     def _remove(self) -> None:
         """One commit without a file that was there."""
         folder = self._pick()
-        if folder.files:
-            name = self.random.choice(sorted(folder.files))
+        names = sorted(name for name in folder.files if (id(folder), name) not in self.fresh)
+        if names:
+            name = self.random.choice(names)
             del folder.files[name]
             self._touch(folder)
             self._end(f'Deleted "{name}"')
@@ -354,7 +356,7 @@ class Family:
         if merged:
             self._end("Changed in a sub-library.\n")
             sub["base"] = self.library["head"]
-        self.fresh.clear()
+        # Without a merge they stay fresh: some may lie beside the directory, where only the library's next commit finds them.
 
     def grow(self) -> Done:
         """Commit until the library has as many objects as planned."""

@@ -115,7 +115,8 @@ def bench(options: argparse.Namespace) -> str:
                 for port in (near, far):
                     result = pulls.one(port, streams)
                     found.setdefault((streams, port), []).append(result)
-                    print(f"round {number + 1}: {streams} streams, {'near' if port == near else 'far'}: {result['seconds']:.1f} s, {result['transferred']} objects")
+                    where = "near" if port == near else "far"
+                    print(f"round {number + 1}: {streams} streams, {where}: {result['seconds']:.1f} s, {result['transferred']} objects", flush=True)
         if len({result["transferred"] for results in found.values() for result in results}) != 1:
             raise SystemExit("the pulls did not bring the same objects")
         limited = pulls.one(near, LIMITED, LIMIT, "")

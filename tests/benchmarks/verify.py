@@ -125,7 +125,8 @@ def prepare(directory: str, objects: int, options: argparse.Namespace) -> None:
     """Make the deployment, or take the one that an earlier run with the same options kept."""
     try:
         state = generate.read_state(directory)
-        if (state["seed"], state["asked"], tuple(state["block_bytes"])) == (options.seed, objects, options.block_bytes):
+        kept = state["format"], state["seed"], state["asked"], tuple(state["block_bytes"])
+        if kept == (generate.FORMAT, options.seed, objects, options.block_bytes):
             return
     except (OSError, ValueError, KeyError):
         pass

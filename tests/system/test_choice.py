@@ -21,9 +21,9 @@ from fleet import BACKUPS, DATABASES, Fleet
 
 SERVERS = {"lite": "seafile-11-sqlite", "maria": "seafile-11-mariadb"}
 
-
 LIBRARIES = {server: writing.library_ids(fixture, "History", "Copied to", "Synced by client") for server, fixture in SERVERS.items()}
 HISTORY = {server: libraries["History"] for server, libraries in LIBRARIES.items()}
+
 
 def write(fleet: Fleet, server: str, number: int) -> dict[str, t.Any]:
     """Write into the libraries of I(server); see :func:`writing.write`."""
