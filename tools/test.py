@@ -60,7 +60,8 @@ def all_steps() -> list[Step]:
         Step("venv", ["tools/venv", "venv", "test", "python3.13", "python3.12", "python3.11"], ("packages",), "the Python tools, pinned", "machine"),
         Step("image", [*HOSTS, "image", "debian12"], ("packages",), "the image of the test hosts", "machine"),
         Step("sanity", ["tools/steps/sanity"], ("venv",), "ansible-test sanity, all tests"),
-        Step("system", ["tools/steps/system"], ("venv", "image"), "faults and whole ways on fresh hosts", "code"),
+        Step("system-1", ["tools/steps/system", "1"], ("venv", "image"), "faults and whole ways on fresh hosts, first half", "code"),
+        Step("system-2", ["tools/steps/system", "2"], ("venv", "image"), "faults and whole ways on fresh hosts, second half", "code"),
         Step("integration", ["tools/steps/integration"], ("venv", "image"), "ansible-test integration, every module on a host", "code"),
         *(
             Step(f"molecule-{name}", ["tools/steps/molecule", name], ("venv", "image"), "scenario on separate hosts", "code")
@@ -141,8 +142,8 @@ def report(outcome: Outcome) -> None:
 
 
 def run_all(steps: list[Step]) -> list[Outcome]:
-    """Run I(steps), each after those it needs, one more at once than there are cores: much of a test is waiting for a host."""
-    free = (os.cpu_count() or 2) + 1
+    """Run I(steps), each after those it needs, two more at once than there are cores: half of a test is waiting for a host."""
+    free = (os.cpu_count() or 2) + 2
     found = fingerprints()
     waiting = list(steps)
     chosen = {step.name for step in steps}
