@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 import subprocess
 import typing as t
 
@@ -64,6 +66,24 @@ def write_atomically(path: str, content: bytes, mode: int = 0o600) -> None:
 def write_json(path: str, value: t.Any, mode: int = 0o600) -> None:
     """Write I(value) as readable JSON to I(path), whole or not at all."""
     write_atomically(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=True) + "\n").encode("ascii"), mode)
+
+
+def give(path: str, uid: int, gid: int, mode: int) -> None:
+    """Give the file or directory I(path) to another account, -1 for unchanged, with I(mode).
+
+    Never through a link, and never a file that has another name too: in a directory that belongs to that account already it could
+    have put either in our file's place, to be given what is not its own. Raises OSError.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not (stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)):
+            raise OSError(errno.EPERM, "another file was put in its place", path)
+        if uid >= 0 or gid >= 0:
+            os.fchown(descriptor, uid, gid)
+        os.fchmod(descriptor, mode)  # behind chown, which drops bits
+    finally:
+        os.close(descriptor)
 
 
 def make_private_directory(path: str) -> bool:

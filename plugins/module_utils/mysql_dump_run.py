@@ -20,7 +20,7 @@ import time
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_schema
-from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_directory
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import give, make_private_directory, sync_directory
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.compression import GZIP, SUFFIXES, CompressedFile, enlarge_pipe, existing
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
@@ -310,8 +310,7 @@ def dump(inspection: Inspection, dest: str, level: int, reader: Reader, compress
     require_free_names(dest, inspection.names)
     created = make_private_directory(dest)
     if created and (reader.uid >= 0 or reader.gid >= 0):
-        os.chmod(dest, reader.directory_mode)
-        os.chown(dest, reader.uid, reader.gid)
+        give(dest, reader.uid, reader.gid, reader.directory_mode)
     make_files = functools.partial(_make_files, dest, inspection.names, compression, level)
     try:
         try:
@@ -372,10 +371,8 @@ def _attempt(inspection: Inspection, dest: str, make_files: t.Callable[[list[_Du
                 raise SeafileError("dump-incomplete", f"dump of {name}", f"tables are missing in it: {', '.join(absent)}", tables=absent)
         for file in files:
             file.finish()
-            if reader.gid >= 0:
-                os.chmod(file.path, reader.file_mode)
             if reader.uid >= 0 or reader.gid >= 0:
-                os.chown(file.path, reader.uid, reader.gid)
+                give(file.path, reader.uid, reader.gid, reader.file_mode)
         require_free_names(dest, names)
         for file in files:
             os.rename(file.path, file.final)

@@ -14,7 +14,7 @@ import sqlite3
 import tempfile
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import deployment, sqlite_dump_text, sqlite_files
+from ansible_collections.seafleet.seafile.plugins.module_utils import atomic, deployment, sqlite_dump_text, sqlite_files
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import sync_directory
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.compression import GZIP, SUFFIXES, existing
@@ -93,9 +93,7 @@ def make_directories(path: str, reader: Reader) -> list[str]:
 def give(path: str, reader: Reader, mode: int) -> None:
     """Let I(reader) have I(path) with I(mode). Raises C(no-rights)."""
     try:
-        if reader.uid >= 0 or reader.gid >= 0:
-            os.chown(path, reader.uid, reader.gid)
-        os.chmod(path, mode)
+        atomic.give(path, reader.uid, reader.gid, mode)
     except PermissionError:
         raise SeafileError("no-rights", path, "this account may not give it to the named owner or group") from None
 

@@ -179,7 +179,7 @@ class Store:
 
 def pulling(run: Run) -> Cost:
     """What the playbook spent on pulling: on a first run objects come before the dump too."""
-    found = [run.stages[stage] for stage in ("warm-up", "pull") if stage in run.stages]
+    found = [run.stages[stage] for stage in ("warm_up", "pull") if stage in run.stages]
     return functools.reduce(Cost.plus, found)
 
 
