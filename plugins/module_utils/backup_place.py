@@ -14,6 +14,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, set_time
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import existing_parent, free_bytes, is_inside
+from ansible_collections.seafleet.seafile.plugins.module_utils.ssh_connection import KEPT_SECONDS, Connections
 
 # Fewer free inodes than this and even the sets' own directories may not fit.
 _LEAST_INODES = 1000
@@ -41,7 +42,9 @@ def _place_problems(params: t.Mapping[str, t.Any], layout: ServerLayout) -> t.It
         yield SeafileError("no-space", parent, f"only {statistics.f_favail} inodes are free")
 
 
-def _access_problems(module: t.Any, params: t.Mapping[str, t.Any], binary: str, version: tuple[int, ...] | None) -> t.Iterator[SeafileError]:
+def _access_problems(
+    module: t.Any, params: t.Mapping[str, t.Any], binary: str, version: tuple[int, ...] | None, kept: list[Connections] | None,
+) -> t.Iterator[SeafileError]:
     if params["host"]:
         if not module.get_bin_path("ssh"):
             yield SeafileError("missing-tool", "ssh", "it is not installed on the backup host", "install the package openssh-client on the backup host")
@@ -52,10 +55,15 @@ def _access_problems(module: t.Any, params: t.Mapping[str, t.Any], binary: str, 
                 return
     try:
         rsync.require_version(version)
-        argv = rsync.probe_argv(binary, rsync.require_place(params["src"], "src"), rsync.reach(params, version))
+        src, remote = rsync.require_place(params["src"], "src"), rsync.reach(params, version)
     except SeafileError as error:
         yield error
         return
+    control_path = None
+    if kept is not None:
+        kept.append(Connections(remote))
+        control_path = kept[0].path(0, KEPT_SECONDS)
+    argv = rsync.probe_argv(binary, src, remote, control_path=control_path)
     status, dummy, stderr = module.run_command(argv, expand_user_and_vars=False, environ_update={"LC_ALL": "C"})
     if status != 0:
         source = f"{params['host']}:{params['src']}" if params["host"] else params["src"]
@@ -69,11 +77,12 @@ def newest_verified(layout: ServerLayout) -> str | None:
     return next(verified, None)
 
 
-def inform(module: t.Any, params: t.Mapping[str, t.Any], layout: ServerLayout) -> dict[str, t.Any]:
+def inform(module: t.Any, params: t.Mapping[str, t.Any], layout: ServerLayout, kept: list[Connections] | None = None) -> dict[str, t.Any]:
     """Return the problems of this host for the backup of one server, and what it has.
 
     :arg params: C(backup_root), C(server), C(seafile_root), C(src), C(needed_bytes) and the options of
         :data:`rsync.REMOTE_ARGUMENTS`.
+    :arg kept: receives the connection that was opened, for the pull that comes next.
     """
     problems = list(_place_problems(params, layout))
     binary = module.get_bin_path("rsync")
@@ -84,7 +93,7 @@ def inform(module: t.Any, params: t.Mapping[str, t.Any], layout: ServerLayout) -
         dummy, stdout, dummy = module.run_command([binary, "--version"], expand_user_and_vars=False)
         numbers = rsync.read_version(stdout)
         version = ".".join(map(str, numbers)) if numbers else None
-        problems += list(_access_problems(module, params, binary, numbers))
+        problems += list(_access_problems(module, params, binary, numbers, kept))
     try:
         sets.next_set_id(layout, utc_now())
     except SeafileError as error:

@@ -186,7 +186,7 @@ def _quoted(word: str) -> str:
     return "'" + word.replace("'", "''") + "'"
 
 
-def _ssh_path(path: str) -> str:
+def ssh_path(path: str) -> str:
     """Quote I(path) for ssh's options: several files may stand there, separated by spaces, and C(%) begins a token."""
     escaped = path.replace("%", "%%")
     return f'"{escaped}"' if re.search(r"[\s']", path) else escaped
@@ -197,12 +197,12 @@ def ssh_words(remote: Remote) -> list[str]:
     words = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ServerAliveInterval=15",
              "-o", "ServerAliveCountMax=4", "-o", "ConnectTimeout=20", "-o", "ClearAllForwardings=yes", "-o", "UpdateHostKeys=no"]
     if remote.known_hosts:
-        words += ["-o", f"UserKnownHostsFile={_ssh_path(remote.known_hosts)}", "-o", "GlobalKnownHostsFile=/dev/null"]
+        words += ["-o", f"UserKnownHostsFile={ssh_path(remote.known_hosts)}", "-o", "GlobalKnownHostsFile=/dev/null"]
     if remote.host_key_alias:
         words += ["-o", f"HostKeyAlias={remote.host_key_alias}"]
     if remote.private_key:
         # not -i: that looks for the name as it stands and expands it afterwards
-        words += ["-o", "IdentitiesOnly=yes", "-o", f"IdentityFile={_ssh_path(remote.private_key)}"]
+        words += ["-o", "IdentitiesOnly=yes", "-o", f"IdentityFile={ssh_path(remote.private_key)}"]
     if remote.port:
         words += ["-p", str(remote.port)]
     return words
@@ -212,7 +212,7 @@ def ssh_command(remote: Remote, control_path: str | None = None) -> str:
     """Return the value of rsync's C(-e): :func:`ssh_words`, over the open connection I(control_path) where there is one."""
     words = ssh_words(remote)
     if control_path:
-        words += ["-o", "ControlMaster=no", "-o", f"ControlPath={_ssh_path(control_path)}"]
+        words += ["-o", "ControlMaster=no", "-o", f"ControlPath={ssh_path(control_path)}"]
     return " ".join(_quoted(word) if re.search(r"[\s'\"]", word) else word for word in words)
 
 
@@ -272,11 +272,11 @@ def pull_argv(rsync: str, pull: Pull) -> list[str]:
     return argv + ["--", source.rstrip("/") + "/", pull.dest.rstrip("/") + "/"]
 
 
-def probe_argv(rsync: str, src: str, remote: Remote | None, timeout: int = 30) -> list[str]:
+def probe_argv(rsync: str, src: str, remote: Remote | None, timeout: int = 30, control_path: str | None = None) -> list[str]:
     """Return a command that lists the directory entry I(src) and transfers nothing."""
     argv = [rsync, "--list-only", "--dirs", "--no-human-readable", f"--timeout={timeout}"]
     if remote:
-        argv += ["-e", ssh_command(remote)]
+        argv += ["-e", ssh_command(remote, control_path)]
     return argv + ["--", _address(src, remote)]
 
 

@@ -230,13 +230,14 @@ code:
   sample: run-active
 """
 
+import contextlib
 import json
 import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import backup_place, rsync, sealing, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import backup_place, rsync, sealing, sets, ssh_connection
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
@@ -255,12 +256,12 @@ def _choose_id(layout, wanted):
     return wanted
 
 
-def preflight(module, layout):
-    """Look at what stands in the way; fail with all of it, or return what the run can build on."""
+def preflight(module, layout, kept):
+    """Look at what stands in the way; fail with all of it, or return what the run can build on. I(kept) receives the connection."""
     asked = module.params["preflight"]
     if not asked:
         return {}
-    place = backup_place.inform(module, dict(asked, backup_root=module.params["backup_root"], server=module.params["server"]), layout)
+    place = backup_place.inform(module, dict(asked, backup_root=module.params["backup_root"], server=module.params["server"]), layout, kept)
     problems = asked["problems"] + place["problems"]
     found = {"problems": problems, "newest_sealed": place["newest_sealed"], "newest_verified": place["newest_verified"]}
     if problems:
@@ -276,8 +277,12 @@ def begin_set(module, layout):
     """Look at what stands in the way, take the lock and make the directory of the set."""
     if module.params["renew"]:
         return renew_set(module, layout)
-    found = preflight(module, layout)
-    return dict(found, **_begin(module, layout))
+    kept = []
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: [connections.close() for connections in kept])
+        found = preflight(module, layout, kept)
+        begun = _begin(module, layout, kept)
+    return dict(found, **begun)
 
 
 def renew_set(module, layout):
@@ -296,7 +301,14 @@ def renew_set(module, layout):
     return sealing.result(True, set_id, "partial", layout.partial(set_id), taken_over=None)
 
 
-def _begin(module, layout):
+def _leave_connection(run, kept):
+    """The connection that was tried is the one that the pull will use; nothing is lost when it is gone by then."""
+    if kept:
+        run.record["connection"] = kept.pop().leave()
+        run.write()
+
+
+def _begin(module, layout, kept):
     params = module.params
     if params["set_id"] in sets.sealed_ids(layout):
         return sealing.result(
@@ -310,7 +322,7 @@ def _begin(module, layout):
         return sealing.result(True, set_id, "partial", layout.partial(set_id), taken_over=None)
     set_id = _choose_id(layout, params["set_id"])
     make_private_directory(layout.sets)
-    with begin(layout, set_id, params["controller"], params["lock_lease"], params["dead_run"]):
+    with begin(layout, set_id, params["controller"], params["lock_lease"], params["dead_run"]) as run:
         directory = layout.partial(set_id)
         make_private_directory(directory)
         # What an earlier attempt brought belongs to an earlier moment, and no pull removes what is gone at the server since.
@@ -320,6 +332,7 @@ def _begin(module, layout):
                 shutil.rmtree(path)
             elif os.path.lexists(path):
                 os.unlink(path)
+        _leave_connection(run, kept)
     taken_over = before.get("set_id") if before.get("state") == "running" else None
     return sealing.result(True, set_id, "partial", directory, taken_over=taken_over)
 
@@ -346,6 +359,7 @@ def fail_set(module, layout):
             write_json(path, {"reason": params["reason"], "time": as_text(utc_now())})
         try:
             with joined(layout, set_id) as run:
+                ssh_connection.end(run.record.pop("connection", None))
                 release(run, params["reason"])
         except SeafileError as error:
             if error.code not in ("run-lost", "run-active"):

@@ -389,7 +389,7 @@ def pull(module):
     puller = Puller(module, layout)
     with contextlib.ExitStack() as stack:
         run = None if module.check_mode else stack.enter_context(joined(layout, params["set_id"]))
-        connections = stack.enter_context(Connections(puller.remote))
+        connections = stack.enter_context(Connections(puller.remote, run.record.pop("connection", None) if run else None))
         if not params["warm_up"]:
             if run:
                 puller.single("dumps", connections, run)
