@@ -13,8 +13,8 @@ help:
 	@echo "make test [STEPS='lint units'] [AGAIN=1]   everything, or these steps and what they need; what has passed on the same"
 	@echo "                                 files is not run again without AGAIN=1:"
 	@python3 tools/test.py --list
-	@echo "make benchmark [WHAT=verify|backup] [OBJECTS='100000 1000000'] [CHANGE=0.1] [SEED=1] [ROUNDS=3] [DIR=path] [COLD=1] [KEEP=1] [WRITE=1]"
-	@echo "               [PARTS='store dump fleet']   measure beside what else one would use; docs/benchmarks.md tells of it"
+	@echo "make benchmark [WHAT=verify|backup|streams] [OBJECTS='100000 1000000'] [CHANGE=0.1] [SEED=1] [ROUNDS=3] [DIR=path] [COLD=1] [KEEP=1] [WRITE=1]"
+	@echo "               [PARTS='store dump fleet'] [WITHOUT='restic borg']   measure beside what else one would use; docs/benchmarks.md tells of it"
 	@echo "make molecule SCENARIO=name [COMMAND=converge]"
 	@echo "make venv                        only the Python tools, in .build/venv"
 	@echo "make lock                        pin the newest Python packages in requirements/"
@@ -51,4 +51,4 @@ WHAT ?= verify
 benchmark:
 	@python3 tests/benchmarks/$(WHAT).py $(if $(PARTS),--parts $(PARTS)) $(if $(OBJECTS),--objects $(OBJECTS)) \
 		$(if $(CHANGE),--change $(CHANGE)) $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(DIR),--dir $(DIR)) \
-		$(if $(COLD),--cold) $(if $(KEEP),--keep) $(if $(WRITE),--write)
+		$(if $(COLD),--cold) $(if $(KEEP),--keep) $(if $(WRITE),--write) $(if $(WITHOUT),--without $(WITHOUT))

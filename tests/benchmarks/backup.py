@@ -70,7 +70,7 @@ class Store:
         self.runs: dict[str, dict[str, list[Cost]]] = {}
         self.stages: dict[str, dict[str, list[Cost]]] = {}
         self.state = generate.read_state(self.deployment)
-        self.here = [who for who in WHO if who in (MANUAL, OURS) or shutil.which(who)]
+        self.here = [who for who in WHO if who in (MANUAL, OURS) or (shutil.which(who) and who not in options.without)]
 
     def __enter__(self) -> Store:
         shutil.rmtree(self.work, ignore_errors=True)
@@ -268,7 +268,7 @@ def store_table(entry: Results) -> str:
         for who in (MANUAL, OURS, PULL, RESTIC, BORG):
             name = "" if who != MANUAL else case
             if who not in everybody:
-                rows.append([name, f"{who}: not there", *[""] * 8])
+                rows.append([name, f"{who}: not measured", *[""] * 8])
                 continue
             values = costs(everybody[who])
             counted = [cost for cost in values if cost.calls is not None], [cost for cost in base if cost.calls is not None]
@@ -357,6 +357,8 @@ def head(lab: Lab, options: argparse.Namespace, part: str) -> str:
     named = ", ".join(f"{name} {found}" for name, found in ((name, version(*argv)) for name, argv in programs.items()) if found)
     size = f" OBJECTS={options.now}" if part == "store" else ""
     command = f"make benchmark WHAT=backup PARTS={part}{size} ROUNDS={options.rounds} SEED={options.seed}{' COLD=1' if options.cold else ''}"
+    if options.without:
+        command += f" WITHOUT='{' '.join(options.without)}'"
     counted = f" System calls by {lab.counter}, in a run of their own." if lab.counter else " System calls were not counted."
     net = "" if lab.alone else " The machine's own loopback was measured, with what others sent over it."
     return (f"{measure.machine(lab.directory)}; {named}; load {os.getloadavg()[0]:.1f} from other work when it began. "
@@ -387,6 +389,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dir", default=os.path.join(".build", "benchmarks"), help="where the data goes")
     parser.add_argument("--cold", action="store_true", help="also with empty caches, the first backup only so; root, and a machine of its own")
+    parser.add_argument("--without", nargs="+", default=[], choices=(RESTIC, BORG), help="do not measure these")
     parser.add_argument("--keep", action="store_true", help="leave the deployments for the next run")
     parser.add_argument("--write", action="store_true", help="put tables and plot into docs/")
     options = parser.parse_args(arguments)
