@@ -30,9 +30,9 @@ def fleet(shared_hosts: t.Callable[..., t.Any]) -> Fleet:
     return fleet
 
 
-def connections(fleet: Fleet) -> int:
-    """How many ssh logins there were on both hosts."""
-    return sum(int(fleet.run(machine, "journalctl --unit=ssh --no-pager | grep -c 'Accepted publickey'", check=False)) for machine in ("server1", "backup1"))
+def logins(fleet: Fleet, machine: str, key: str = "") -> int:
+    """How many ssh logins there were on I(machine), with the key of this fingerprint where one is given."""
+    return int(fleet.run(machine, f"journalctl --unit=ssh --no-pager | grep 'Accepted publickey' | grep -cF '{key}'", check=False))
 
 
 def at(fleet: Fleet) -> tuple[list[str], list[str]]:
@@ -45,14 +45,18 @@ def at(fleet: Fleet) -> tuple[list[str], list[str]]:
 def history(fleet: Fleet) -> dict[str, types.SimpleNamespace]:
     """Backups after nothing, a write, an upload without a commit, and with what the server remembers lost or forged."""
     told = {}
+    pull_key = fleet.run("backup1", "ssh-keygen -lf /root/pull/id_ed25519.pub").split()[1]
+
+    def look() -> tuple[int, int]:
+        return sum(logins(fleet, machine) for machine in ("server1", "backup1")), logins(fleet, "server1", pull_key)
 
     def run(name: str, **variables: t.Any) -> None:
         server, backup = at(fleet) if told else ([], [])
-        before = connections(fleet)
+        before = look()
         result = fleet.playbook("backup", **variables)
         sets = fleet.sets(SERVER)
         told[name] = types.SimpleNamespace(
-            result=result, tasks=result.recap[SERVER]["ok"], connections=connections(fleet) - before, set=sets[-1] if sets else None,
+            result=result, tasks=result.recap[SERVER]["ok"], connections=look()[0] - before[0], pulls=look()[1] - before[1], set=sets[-1] if sets else None,
             manifest=fleet.manifest(SERVER, sets[-1]) if sets else {}, missing=sorted(set(server) - set(backup)), after=at(fleet))
 
     run("first")
@@ -86,6 +90,7 @@ def test_a_run_takes_8_tasks_and_3_connections_and_a_first_one_14(history):
             assert run.tasks <= 8, name
     for name in ("nothing", "written"):
         assert history[name].connections <= 3, name
+        assert history[name].pulls == 1, "preflight, dumps, files and objects share one connection"
 
 
 def test_the_first_set_is_dated_by_its_dump_and_not_by_the_pull_before_it(history):
