@@ -43,7 +43,7 @@ def test_ratios_are_those_within_each_round():
 
 
 def test_a_program_that_is_not_there_has_a_row_that_says_so():
-    assert "borg: not there" in backup.store_table(kept(STORE))
+    assert "borg: not measured" in backup.store_table(kept(STORE))
 
 
 def test_all_parts_are_told_under_their_machine():
