@@ -29,7 +29,7 @@ def told(shared_hosts: t.Callable[..., t.Any]) -> types.SimpleNamespace:
     fleet.ok("prepare")
     told = types.SimpleNamespace(fleet=fleet, set_id=fleet.backup("server1"), runs={}, compared={})
     fleet.group.podman("server1", "stop")
-    fleet.run("backup1", "apt-get update -q && apt-get install -q -y --no-install-recommends python3-cryptography")
+    fleet.run("backup1", "dpkg --install /opt/debs/*.deb")
     fleet.group.put("backup1", COMPARE, "/root/compare.py")
     fleet.group.put("backup1", FIXTURES / FIXTURE / "MANIFEST.json", "/root/MANIFEST.json")
     told.backup = fleet.listing("backup1", fleet.store("server1"))
