@@ -27,6 +27,8 @@ LOGS = ROOT / ".build" / "logs"
 PASSED = ROOT / ".build" / "passed"
 HOSTS = [sys.executable, "tests/hosts/testhosts.py"]
 
+# What says which test of a failed step it was: the lines of pytest's summary, a task that failed, a target of ansible-test.
+CULPRIT = re.compile(r"^(FAILED |ERROR: |ERROR tests|fatal: |FATAL: )")
 # What is worth a line when a step has passed: the closing lines of the test runners.
 CLOSING = re.compile(r"(\d+ (?:passed|failed|skipped).* in [\d.]+s|^Passed: \d+ failure|^PLAY RECAP|SCENARIO RECAP)")
 
@@ -141,6 +143,13 @@ def report(outcome: Outcome) -> None:
         print(f"--- {name}: FAILED with exit code {outcome.code} after {outcome.seconds:.0f} s; .build/logs/{name}.log has the whole", flush=True)
 
 
+def culprits(outcome: Outcome) -> list[str]:
+    """The last few lines by which a failed step names what failed, each cut to one line of a terminal or two."""
+    if not outcome.code:
+        return []
+    return [line[:300] for line in outcome.output.splitlines() if CULPRIT.search(line)][-6:]
+
+
 def run_all(steps: list[Step]) -> list[Outcome]:
     """Run I(steps), each after those it needs, two more at once than there are cores: half of a test is waiting for a host."""
     free = (os.cpu_count() or 2) + 2
@@ -199,6 +208,8 @@ def main(arguments: list[str]) -> int:
     for outcome in outcomes:
         result = "skipped" if outcome.skipped else "passed" if outcome.code == 0 else "not begun" if outcome.code is None else "FAILED"
         print(f"{outcome.step.name:28} {outcome.seconds:7.0f}  {result}  ({outcome.output if outcome.skipped else outcome.step.about})")
+        for line in culprits(outcome):
+            print(f"    {line}")
     failed = sum(outcome.code != 0 for outcome in outcomes)
     print(f"{len(outcomes)} steps in {time.monotonic() - began:.0f} s")
     skipped = sum(outcome.skipped for outcome in outcomes)

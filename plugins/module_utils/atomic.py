@@ -24,16 +24,19 @@ def sync_directory(path: str) -> None:
 
 
 def sync_file_systems(paths: t.Iterable[str]) -> None:
-    """Flush the file systems that the I(paths) lie on: after many small files one flush instead of one for each."""
+    """Flush the file systems that the I(paths) lie on: after many small files one flush instead of one for each.
+
+    :raises OSError: it failed, so that nobody may call what was written safe.
+    """
     arguments = sorted(set(paths))
     try:
         done = subprocess.run(  # pylint: disable=ansible-bad-function
-            ["sync", "-f", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        flushed = done.returncode == 0
-    except OSError:
-        flushed = False
-    if not flushed:
+            ["sync", "-f", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    except FileNotFoundError:
         os.sync()
+        return
+    if done.returncode != 0:
+        raise OSError(errno.EIO, f"sync -f failed ({done.stderr.decode('utf-8', 'replace').strip()})", arguments[0])
 
 
 @contextlib.contextmanager

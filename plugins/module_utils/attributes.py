@@ -19,6 +19,7 @@ import typing as t
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import OBJECT_KINDS
+from ansible_collections.seafleet.seafile.plugins.module_utils.places import missing_directories
 
 FORMAT = 1
 _TYPES = {stat.S_IFDIR: "d", stat.S_IFREG: "f", stat.S_IFLNK: "l"}
@@ -107,7 +108,7 @@ def write(path: str, value: t.Mapping[str, t.Any], uid: int, gid: int, check_mod
     changed = not _holds(path, value, uid, gid)
     if changed and not check_mode:
         # only what is made here is given away: the path may lead through directories of others
-        made = _missing_parents(path)
+        made = missing_directories(os.path.dirname(path))
         make_private_directory(os.path.dirname(path))
         write_json(path, value)
         if os.geteuid() == 0:
@@ -115,15 +116,6 @@ def write(path: str, value: t.Mapping[str, t.Any], uid: int, gid: int, check_mod
             for name in [path] + made[::-1]:
                 os.lchown(name, uid, gid)
     return changed
-
-
-def _missing_parents(path: str) -> list[str]:
-    missing = []
-    parent = os.path.dirname(path)
-    while not os.path.lexists(parent):
-        missing.append(parent)
-        parent = os.path.dirname(parent)
-    return missing[::-1]
 
 
 def _holds(path: str, value: t.Mapping[str, t.Any], uid: int, gid: int) -> bool:

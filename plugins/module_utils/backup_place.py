@@ -66,8 +66,7 @@ def _access_problems(
     argv = rsync.probe_argv(binary, src, remote, control_path=control_path)
     status, dummy, stderr = module.run_command(argv, expand_user_and_vars=False, environ_update={"LC_ALL": "C"})
     if status != 0:
-        source = f"{params['host']}:{params['src']}" if params["host"] else params["src"]
-        yield rsync.explain(status, stderr, None, source)
+        yield rsync.explain(status, stderr, None, rsync.source_name(params["host"], params["src"]))
 
 
 def newest_verified(layout: ServerLayout) -> str | None:

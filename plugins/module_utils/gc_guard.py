@@ -33,14 +33,11 @@ import typing as t
 from ansible_collections.seafleet.seafile.plugins.module_utils import compression, deployment, mysql_client, mysql_dump_run, sqlite_files
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import write_atomically
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
-from ansible_collections.seafleet.seafile.plugins.module_utils.layout import encode_name, require_set_id, set_time
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import HEADS, encode_name, require_set_id, set_time
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client, identifier, literal
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import LIBRARY_ID
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import Configuration, DatabaseConnection
 from ansible_collections.seafleet.seafile.plugins.module_utils.sql_dump import Row, Value, read_tables
-
-HEADS = "heads.json"
-"""The file in the set's staging directory that is kept from the dump until the check."""
 
 FORMAT = 1
 

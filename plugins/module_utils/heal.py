@@ -19,10 +19,9 @@ import os
 import shutil
 import stat
 import tempfile
-import time
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import rsync
+from ansible_collections.seafleet.seafile.plugins.module_utils import pull_stage, rsync
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_file_systems, write_atomically
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
@@ -34,8 +33,8 @@ AT_A_TIME = 2000
 """Objects that are fetched by one rsync: they all lie in state/ for a while."""
 MOST_BYTES = 1 << 30
 """The largest object that is fetched, in bytes. Seafile's blocks are some megabytes."""
-RETRIES = (2, 4)
-"""Seconds before a lost connection is tried again."""
+RETRIES = 2
+"""How often a lost connection is tried again."""
 # What the source was found to have of an object that is not right here.
 HEALED, UNPLACED, ALIKE, BAD, ABSENT = "healed", "unplaced", "alike", "bad", "absent"
 _NO_FOLLOW = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -193,15 +192,8 @@ class Healer:
         write_atomically(listed, ("\0".join(paths) + "\0").encode("ascii"))
         pull = rsync.Pull(
             content="objects", src=src, dest=arrived, remote=remote, files_from=listed, only_there=True, most_bytes=MOST_BYTES, timeout=self.timeout)
-        named = f"{remote.host}:{src}" if remote else src
-        for pause in (*RETRIES, 0):
-            try:
-                report = rsync.run(rsync.pull_argv(binary, pull), pull, named, self.held)
-                break
-            except SeafileError as error:
-                if not pause or not rsync.may_retry(error):
-                    raise
-                time.sleep(pause)
+        named = rsync.source_name(remote.host if remote else None, src)
+        report = pull_stage.fetch(binary, pull, named, RETRIES, self.held)
         if not os.path.isdir(os.path.join(arrived, "commits")):
             raise SeafileError("storage-empty", named, "there is no directory commits in it, so it is no object store")
         return set(report.empty_objects)
@@ -215,6 +207,7 @@ class Healer:
         they are renamed. A flush for each object would cost ten times all the rest.
         """
         ready: list[tuple[Key, str]] = []
+        placed: list[tuple[Key, str]] = []
         try:
             for key, path in good:
                 try:
@@ -225,19 +218,30 @@ class Healer:
                     was = damage.kind
                 if self._in_directory(key, lambda directory, key=key, path=path: self._lay_beside(key, path, directory)):
                     ready.append((key, was))
-            if ready:
-                sync_file_systems(path for path in (self.layout.objects, self.layout.quarantine) if os.path.isdir(path))
+            if ready and not self._flush([key for key, dummy in ready], self.layout.objects, self.layout.quarantine):
+                return
             ready.reverse()
             while ready:
                 key, was = ready.pop()
                 if self._in_directory(key, lambda directory, key=key: _take_place(key[2][2:], directory)):
-                    self.answers[key] = HEALED
-                    self.healed.append({"kind": key[0], "store": key[1], "id": key[2], "was": was})
+                    placed.append((key, was))
         finally:
             for key, dummy in ready:
                 self._in_directory(key, lambda directory, key=key: _forget(_beside(key[2][2:]), directory))
-        if any(self.answers[key] == HEALED for key, dummy in good):
-            sync_file_systems([self.layout.objects])
+        if placed and self._flush([key for key, dummy in placed], self.layout.objects):
+            for key, was in placed:
+                self.answers[key] = HEALED
+                self.healed.append({"kind": key[0], "store": key[1], "id": key[2], "was": was})
+
+    def _flush(self, keys: t.Sequence[Key], *directories: str) -> bool:
+        """Flush what was written for I(keys); when that fails, say so, and that they could not be placed."""
+        try:
+            sync_file_systems(path for path in directories if os.path.isdir(path))
+        except OSError as error:
+            self.notes.append(f"{len(keys)} objects were fetched but could not be flushed to the disk: {error.strerror}")
+            self.answers.update(dict.fromkeys(keys, UNPLACED))
+            return False
+        return True
 
     def _in_directory(self, key: Key, action: t.Callable[[int], None]) -> bool:
         """Do something in the directory that holds the object; when that fails, say so, and that the object could not be placed."""

@@ -19,6 +19,15 @@ def existing_parent(path: str) -> str:
     return path
 
 
+def missing_directories(path: str) -> list[str]:
+    """Return I(path), an absolute path, and those above it that do not exist, the uppermost first."""
+    missing: list[str] = []
+    while not os.path.lexists(path):
+        missing.insert(0, path)
+        path = os.path.dirname(path)
+    return missing
+
+
 def free_bytes(path: str) -> int:
     """Return the bytes that an ordinary account may still write on the file system that holds, or will hold, I(path)."""
     statistics = os.statvfs(existing_parent(path))

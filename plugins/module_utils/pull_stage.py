@@ -44,11 +44,6 @@ def destination(layout: ServerLayout, set_id: str, content: str) -> tuple[str, s
     return os.path.join(partial, "files"), before
 
 
-def source_name(params: t.Mapping[str, t.Any], src: str) -> str:
-    """Name the place I(src) of a module's source host, for messages."""
-    return f"{params['host']}:{src}" if params["host"] else src
-
-
 class Stopped(Exception):
     """Another stream failed, so that this one was ended."""
 

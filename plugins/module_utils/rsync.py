@@ -169,6 +169,11 @@ def reach(params: t.Mapping[str, t.Any], version: tuple[int, ...] | None) -> Rem
         **{key: params[key] for key in REMOTE_ARGUMENTS})
 
 
+def source_name(host: str | None, src: str) -> str:
+    """Name the place I(src) of the host to pull from, for messages."""
+    return f"{host}:{src}" if host else src
+
+
 def require_place(path: str, option: str) -> str:
     """Return I(path) when rsync cannot take it for anything but a path of one host.
 

@@ -29,8 +29,9 @@ from ansible_collections.seafleet.seafile.plugins.module_utils import (
 )
 from ansible_collections.seafleet.seafile.plugins.module_utils.deployment import parts, require_plain_path
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, printable
-from ansible_collections.seafleet.seafile.plugins.module_utils.layout import CHANGES, require_set_id
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import CHANGES, HEADS, require_set_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
+from ansible_collections.seafleet.seafile.plugins.module_utils.places import missing_directories
 from ansible_collections.seafleet.seafile.plugins.module_utils.progress import NAME as PROGRESS, Progress
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import Configuration, read_configuration
 
@@ -216,12 +217,7 @@ class ServerDump:
         Every account may pass the directories above it, and no other may see what is in them: they outlive the run, for what is
         remembered lies beside, and the next run may be pulled by another account.
         """
-        missing = []
-        path = os.path.dirname(self.staging)
-        while not os.path.lexists(path):
-            missing.append(path)
-            path = os.path.dirname(path)
-        for directory in reversed(missing):
+        for directory in missing_directories(os.path.dirname(self.staging)):
             os.mkdir(directory, 0o700)
             os.chmod(directory, 0o711)
         for directory in (self.staging, self.databases):
@@ -304,7 +300,7 @@ class ServerDump:
     def _discard(self, done: t.Sequence[Result]) -> None:
         """Remove what this run has finished."""
         paths = [os.path.join(self.databases, entry["file"]) for result in done for entry in result["dumps"]]
-        for path in paths + [os.path.join(self.staging, gc_guard.HEADS), self.list]:
+        for path in paths + [os.path.join(self.staging, HEADS), self.list]:
             with contextlib.suppress(OSError):  # the first failure is the one to report
                 os.unlink(path)
         with contextlib.suppress(OSError):

@@ -195,7 +195,7 @@ def _pull(module, layout, held=()):
         content=params["content"], src=rsync.require_place(params["src"], "src"), dest=rsync.require_place(dest, "dest"),
         remote=rsync.reach(params, version), excludes=params["excludes"], link_dest=link_dest, files_from=params["files_from"],
         bandwidth_limit=params["bandwidth_limit"], timeout=params["timeout"], dry_run=module.check_mode)
-    source = pull_stage.source_name(params, params["src"])
+    source = rsync.source_name(params["host"], params["src"])
     created = False
     if not module.check_mode:
         created = make_private_directory(dest)

@@ -237,7 +237,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import mak
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import CHANGES, HEADS, ServerLayout, require_set_id
-from ansible_collections.seafleet.seafile.plugins.module_utils.progress import Progress
+from ansible_collections.seafleet.seafile.plugins.module_utils.progress import NAME as PROGRESS, Progress
 from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import joined
 from ansible_collections.seafleet.seafile.plugins.module_utils.ssh_connection import Connections
 
@@ -245,7 +245,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.ssh_connection im
 _PARTIAL_OBJECT = re.compile(r"[0-9a-f]{38}")
 _IO_CLASSES = {"best-effort": "2", "idle": "3"}
 # what lies in the staging directory and is the server's own
-_NOT_PULLED = [f"/{HEADS}", "/progress.json", "/.*.partial"]
+_NOT_PULLED = [f"/{HEADS}", f"/{PROGRESS}", "/.*.partial"]
 
 
 class Puller:
@@ -308,7 +308,7 @@ class Puller:
         began = utc_now()
         self.directory(pull.dest)
         with self.timed(content):
-            report = pull_stage.fetch(self.binary, pull, pull_stage.source_name(self.params, src), self.params["retries"], run.held if run else ())
+            report = pull_stage.fetch(self.binary, pull, rsync.source_name(self.params["host"], src), self.params["retries"], run.held if run else ())
             if run:
                 pull_stage.check_sums(pull.dest, checksums)
                 pull_stage.finish(run, self.layout, content, began, report, checksums)
@@ -318,7 +318,7 @@ class Puller:
         """Pull the objects by several; return (mode, streams)."""
         params = self.params
         src = params["src_objects"]
-        source = pull_stage.source_name(params, src)
+        source = rsync.source_name(params["host"], src)
         pull = self.base("objects", src)
         if run and not params["warm_up"]:
             run.require_before("objects")

@@ -227,7 +227,7 @@ import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sealing, sets, verification_record
+from ansible_collections.seafleet.seafile.plugins.module_utils import pull_stage, sealing, sets, verification_record
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.heal import Healer, sole
@@ -274,16 +274,6 @@ class _Work:
         self.changed = False
         self.notes = []
 
-    def program(self):
-        """Return path and version of this host's rsync."""
-        binary = self.module.get_bin_path("rsync")
-        if not binary:
-            raise SeafileError("missing-tool", "rsync", "it is not installed on this host", "install the package rsync on this host")
-        dummy, stdout, dummy = self.module.run_command([binary, "--version"], expand_user_and_vars=False)
-        version = rsync.read_version(stdout)
-        rsync.require_version(version)
-        return binary, version
-
     def lock(self):
         """Return a context that tries to hold the lock of the index; check mode, which writes nothing, does not."""
         return contextlib.nullcontext() if self.module.check_mode else sole(self.layout)
@@ -303,7 +293,7 @@ class _Work:
             self.notes.append(
                 "another verification of this server is at work: nothing was healed, and nothing noted as proved; run this again when it has ended")
         elif lock is not None and params["heal"]:
-            verifier.healer = Healer(self.layout, self.program, params["timeout"], (*held, lock))
+            verifier.healer = Healer(self.layout, lambda: pull_stage.program(self.module), params["timeout"], (*held, lock))
         return verifier
 
     def add(self, set_id, record, earlier):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -249,3 +250,24 @@ def test_both_forms_of_fs_objects_are_checked_by_their_own_rule(tmp_path):
     bomb = maker.write("fs", library, "cd" * 20, zlib.compress(b"0" * (300 << 20), 9))
     with pytest.raises(Damage):
         heal.check_object(store, ("fs", library, bomb))
+
+
+@needs_rsync
+@pytest.mark.parametrize("flush", [1, 2])
+def test_what_may_not_be_on_the_disk_is_not_called_healed(place, monkeypatch, flush):
+    """The first flush comes before anything is renamed, the second one behind the last."""
+    spoil(place.here("blocks"))
+    calls = []
+
+    def fail(paths):
+        calls.append(list(paths))
+        if len(calls) == flush:
+            raise OSError(errno.EIO, "sync -f failed (Input/output error)")
+
+    monkeypatch.setattr(heal, "sync_file_systems", fail)
+    healer = place.healer()
+    assert healer.heal([place.keys["blocks"]]) == [] and healer.healed == [] and len(calls) == flush
+    assert healer.answers == {place.keys["blocks"]: heal.UNPLACED} and "could not be flushed" in healer.notes[0]
+    assert read(place.here("blocks")) == (b"rot" if flush == 1 else b"content")
+    assert os.listdir(os.path.dirname(place.here("blocks"))) == [os.path.basename(place.here("blocks"))]
+    assert [read(path) for path in place.quarantined()] == [b"rot"]

@@ -299,3 +299,16 @@ def test_in_check_mode_a_set_keeps_its_id(layout):
     before = tree(layout.root)
     assert act(layout, "partial", ONE, check_mode=True, renew=True)["set_id"] == ONE
     assert tree(layout.root) == before
+
+
+def test_a_set_whose_files_may_not_be_on_the_disk_is_not_sealed(layout, monkeypatch, tmp_path):
+    act(layout, "partial", ONE)
+    bring(layout)
+    program = tmp_path / "programs" / "sync"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'Input/output error' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+    with pytest.raises(OSError, match="sync -f failed .Input/output error"):
+        act(layout, "sealed", ONE)
+    assert sets.sealed_ids(layout) == [] and os.path.isdir(layout.partial(ONE))
