@@ -65,7 +65,11 @@ class Store:
         self.options = options
         self.deployment = os.path.join(lab.directory, f"verify-{objects}")
         self.haiwen = os.path.join(self.deployment, "haiwen")
-        self.work = os.path.join(lab.directory, f"backup-{objects}")
+        self.work = os.path.join(lab.directory, f"backup-{objects}-{os.getpid()}-{next(lab.numbers)}")
+        if self.deployment in lab.unneeded:
+            lab.unneeded.remove(self.deployment)
+        if shutil.disk_usage(lab.directory).free < 4 * verify.needed_bytes(objects, options.libraries, options.block_bytes):
+            lab.discard()
         verify.prepare(self.deployment, objects, options)
         self.runs: dict[str, dict[str, list[Cost]]] = {}
         self.stages: dict[str, dict[str, list[Cost]]] = {}
@@ -73,7 +77,6 @@ class Store:
         self.here = [who for who in WHO if who in (MANUAL, OURS) or (shutil.which(who) and who not in options.without)]
 
     def __enter__(self) -> Store:
-        shutil.rmtree(self.work, ignore_errors=True)
         shutil.rmtree(os.path.join(self.haiwen, ".seafleet"), ignore_errors=True)
         size = sum(self.state["bytes"].values())
         needed = 2 * (size + 4096 * sum(self.state["objects"].values())) + size * (len(self.here) - 2)  # two keep them as files, the others packed
@@ -90,10 +93,10 @@ class Store:
         return self
 
     def __exit__(self, *dummy: t.Any) -> None:
-        shutil.rmtree(self.work, ignore_errors=True)
+        self.lab.unneeded.append(self.work)
         shutil.rmtree(os.path.join(self.haiwen, ".seafleet"), ignore_errors=True)
         if not self.options.keep:
-            shutil.rmtree(self.deployment, ignore_errors=True)
+            self.lab.unneeded.append(self.deployment)
 
     # -- everybody's command -------------------------------------------------------------------------------------
 
