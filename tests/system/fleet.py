@@ -205,7 +205,7 @@ class Run:
         """What it has printed so far."""
         return self.log.read_text(errors="replace")
 
-    def wait_until(self, condition: t.Callable[[], t.Any], seconds: float = 60) -> t.Any:
+    def wait_until(self, condition: t.Callable[[], t.Any], seconds: float = 240) -> t.Any:
         """Wait until I(condition) gives something true, and return that; fail when the run ends before or the time is over."""
         end = time.monotonic() + seconds
         while True:
@@ -219,7 +219,7 @@ class Run:
     def wait(self) -> int:
         """Wait for the end and return the exit code."""
         try:
-            return self.process.wait(timeout=300)
+            return self.process.wait(timeout=600)
         finally:
             print(self.output)
 

@@ -61,7 +61,7 @@ def killed(fleet: Fleet) -> types.SimpleNamespace:
             for name in IN_STAGE}
     try:
         for name, (machine, sign) in IN_STAGE.items():
-            runs[name].wait_until(lambda machine=machine, sign=sign: fleet.group[machine].run(sign).rc == 0, 120)
+            runs[name].wait_until(lambda machine=machine, sign=sign: fleet.group[machine].run(sign).rc == 0)
         for name in KILLED:
             runs[name].kill()
         orphan_pid = fleet.run("backup1", f"cat {BACKUPS}/objects/state/lock")

@@ -207,7 +207,7 @@ def collected(fleet: Fleet) -> types.SimpleNamespace:
     fleet.run("backup1", f"printf '%s' {shlex.quote(HELD_RSYNC)} > /usr/local/bin/rsync && chmod 755 /usr/local/bin/rsync && touch /root/held")
     run = fleet.start("backup", "collected")
     try:
-        run.wait_until(lambda: fleet.group["backup1"].run("test -e /root/waiting").rc == 0, 120)
+        run.wait_until(lambda: fleet.group["backup1"].run("test -e /root/waiting").rc == 0)
         travel("older")
         fleet.run("backup1", "rm /root/held")
         told.code = run.wait()
