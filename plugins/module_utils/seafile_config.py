@@ -404,11 +404,15 @@ class SeahubSettings:
 
     def get(self, name: str) -> t.Optional[str]:
         """Return the string that I(name) is set to; None when it is not set, or not plainly."""
+        value = self.plain(name)
+        return value if isinstance(value, str) else None
+
+    def plain(self, name: str) -> t.Any:
+        """Return the value of any kind (text, number, dictionary, list) that I(name) is set to; None when it is not set, or not plainly."""
         try:
-            value = self._value(self._nodes[name], 0) if name in self._nodes else None
+            return self._value(self._nodes[name], 0) if name in self._nodes else None
         except _NotPlain:
             return None
-        return value if isinstance(value, str) else None
 
     def database(self) -> t.Optional[dict[str, str]]:
         """Return C(DATABASES['default']) as strings, or None when the file sets none."""
@@ -443,6 +447,8 @@ class SeahubSettings:
             return self._value(self._nodes[node.id], depth + 1)
         if isinstance(node, ast.Dict):
             return {self._constant(key): self._value(item, depth + 1) for key, item in zip(node.keys, node.values) if isinstance(self._constant(key), str)}
+        if isinstance(node, (ast.List, ast.Tuple)):
+            return [self._value(item, depth + 1) for item in node.elts]
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             left, right = self._value(node.left, depth + 1), self._value(node.right, depth + 1)
             if isinstance(left, str) and isinstance(right, str):

@@ -26,11 +26,12 @@ attributes:
 options:
   state:
     description:
-      - V(recorded) writes the attributes of O(seafile_root) to O(path), V(applied) gives them back.
+      - V(recorded) writes the attributes of O(seafile_root) to O(path), V(applied) gives them back, V(checked) fails with the code
+        V(owner-wrong) when anything has another owner, group or mode, or is missing, and changes nothing.
       - Objects of libraries are not recorded one by one. They get the owner of the object store and mode 0600.
       - Set-user-id and set-group-id of files are neither recorded nor given back; no file of Seafile needs them.
     type: str
-    choices: [recorded, applied]
+    choices: [recorded, applied, checked]
     required: true
   seafile_root:
     description: The Seafile directory.
@@ -57,7 +58,7 @@ options:
     default: []
   owner:
     description: With O(state=recorded) the account that may read O(path), to which the file and the directories made for it are
-      given, if this module runs as root; with O(state=applied) the user that owns everything, in place of the recorded ones.
+      given, if this module runs as root; with O(state=applied) and O(state=checked) the user that owns everything, in place of the recorded ones.
     type: str
   group:
     description: As O(owner), for the group.
@@ -74,6 +75,12 @@ EXAMPLES = r"""
 - name: Give everything back to its owner
   seafleet.seafile.file_attributes:
     state: applied
+    seafile_root: /opt/seafile
+    path: /var/lib/seafleet/files/attributes.json
+
+- name: Would Seafile be able to read what was restored?
+  seafleet.seafile.file_attributes:
+    state: checked
     seafile_root: /opt/seafile
     path: /var/lib/seafleet/files/attributes.json
 """
@@ -131,10 +138,21 @@ def applied(module):
     return {"changed": count > 0, "entries": len(value["entries"]), "applied": count, "missing": missing[:100]}
 
 
+def checked(module):
+    """Compare with the attributes file."""
+    params = module.params
+    value = attributes.read(params["path"])
+    count, missing = attributes.apply(_root(params), value, False, params["owner"], params["group"])
+    if count or missing:
+        named = f", missing: {', '.join(missing[:5])}" if missing else ""
+        raise SeafileError("owner-wrong", params["seafile_root"], f"{count} files and directories have another owner, group or mode than they must{named}")
+    return {"changed": False, "entries": len(value["entries"])}
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["recorded", "applied"], "required": True},
+            "state": {"type": "str", "choices": ["recorded", "applied", "checked"], "required": True},
             "seafile_root": {"type": "path", "required": True},
             "path": {"type": "path", "required": True},
             "storage": {"type": "str", "default": "seafile-data/storage"},
@@ -145,7 +163,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    run_module(module, {"recorded": recorded, "applied": applied}[module.params["state"]])
+    run_module(module, {"recorded": recorded, "applied": applied, "checked": checked}[module.params["state"]])
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: set_closure
-short_description: List the objects that a Seafile database dump can reach, and find what is missing
+short_description: List the objects that a Seafile database can reach, and find what is missing
 version_added: "0.1.0"
 author: The seafleet.seafile contributors (@seafleet)
 description:
   - Walks from every library's head in a dump of Seafile's own database through all commits, directories and files to the
-    blocks, without Seafile and without a database server.
+    blocks, without Seafile and without a database server. With O(seafile_root) in place of O(dump) it walks from the heads in the
+    database itself, over the objects that the configuration names, which is what Seafile will find when it starts.
   - Fails when an object that must be there is missing, empty or cannot be read as what it is. What Seafile may lack by
     its own rules (history older than its limit, blocks of a sub-library's base commit) is not missed.
   - Writes on request the list of exactly those objects. A restore takes no others, because newer objects beside an older
@@ -34,14 +35,19 @@ options:
     description:
       - The dump of Seafile's own database (C(seafile-db), or C(seafile.db)), SQL text in gzip, zstd (told by the suffix C(.zst)) or plain, from C(mysqldump),
         C(mariadb-dump) or SQLite. A dump that is cut, or the dump of another database, fails.
+      - Exactly one of O(dump) and O(seafile_root) is needed.
     type: path
-    required: true
+  seafile_root:
+    description:
+      - The Seafile directory of a deployment whose databases are there. Its configuration says where its database is, how Seafile
+        logs in there, where the objects are, and O(seafile_conf)'s C(keep_days). What Seafile itself could not read fails here.
+    type: path
+    version_added: "0.2.0"
   storage:
     description:
       - The directory that holds C(commits), C(fs) and C(blocks), C(objects/) of a backup or C(seafile-data/storage) of a
-        server. Links in it are not followed.
+        server. Links in it are not followed. Required with O(dump). With O(seafile_root) the default is what the configuration says.
     type: path
-    required: true
   seafile_conf:
     description:
       - The C(seafile.conf) of the set, for C(keep_days) in C([history]), which says how much history must be there.
@@ -106,6 +112,10 @@ EXAMPLES = r"""
     began: "2026-11-23T03:00:00Z"
     dest: /srv/seafile-backup/files.example.org/state/20261123T030000Z.list
 
+- name: Would Seafile find everything that its databases point at?
+  seafleet.seafile.set_closure:
+    seafile_root: /opt/seafile
+
 - name: Hash every object, and only report what is found
   seafleet.seafile.set_closure:
     dump: /srv/seafile-backup/files.example.org/sets/20261123T030000Z/databases/seafile-db.sql.gz
@@ -116,7 +126,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 libraries:
-  description: Every library of the dump; those in the trash, and heads that a deletion left behind, too.
+  description: Every library of the dump or database; those in the trash, and heads that a deletion left behind, too.
   returned: success
   type: list
   elements: dict
@@ -268,9 +278,10 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import closure, pointers, set_choice, set_order
+from ansible_collections.seafleet.seafile.plugins.module_utils import closure, live_pointers, pointers, set_choice, set_order
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
+from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import read_configuration, require_local_objects
 
 
 def parse_time(text):
@@ -284,16 +295,25 @@ def parse_time(text):
         raise SeafileError("time-invalid", f"began {text!r}", "is not a time like 2026-11-23T03:00:00Z") from None
 
 
+def read(params):
+    """Return what the dump or the database points at, and the directory of the objects."""
+    if params["seafile_root"]:
+        configuration = read_configuration(params["seafile_root"])
+        require_local_objects(configuration)
+        return live_pointers.read_live(configuration), params["storage"] or configuration.storage
+    keep_days = pointers.read_keep_days(params["seafile_conf"]) if params["seafile_conf"] else None
+    return pointers.read_pointers(params["dump"], keep_days), params["storage"]
+
+
 def set_closure(module):
     """The module's action."""
     params = module.params
     accepted = set_order.require_library_ids(params["accept_damage"], "accept_damage")
     known = set_choice.Known(frozenset(params["known_damage"]))
     now = parse_time(params["began"]) if params["began"] else int(time.time())
-    keep_days = pointers.read_keep_days(params["seafile_conf"]) if params["seafile_conf"] else None
-    found = pointers.with_heads(
-        pointers.read_pointers(params["dump"], keep_days), params["heads"], pointers.places_of(params["sub_libraries"]))
-    walked = closure.walk(ObjectStore(params["storage"]), found, now, params["verify_hashes"])
+    known_pointers, storage = read(params)
+    found = pointers.with_heads(known_pointers, params["heads"], pointers.places_of(params["sub_libraries"]))
+    walked = closure.walk(ObjectStore(storage), found, now, params["verify_hashes"])
     details = dict(
         objects=walked.totals(),
         findings=set_choice.as_result(walked.findings, lambda finding: finding.library in accepted, known.covers),
@@ -301,7 +321,7 @@ def set_closure(module):
     )
     left = [finding for finding in walked.findings if finding.library not in accepted and not known.covers(finding)]
     if params["fail_on_findings"] and left:
-        raise set_choice.incomplete(params["dump"], left, details, "take an older set")
+        raise set_choice.incomplete(params["dump"] or params["seafile_root"], left, details, "take an older set")
     result = dict(details, changed=False, libraries=walked.libraries)
     if params["dest"]:
         result["list"] = params["dest"]
@@ -314,8 +334,9 @@ def set_closure(module):
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            dump=dict(type="path", required=True),
-            storage=dict(type="path", required=True),
+            dump=dict(type="path"),
+            seafile_root=dict(type="path"),
+            storage=dict(type="path"),
             seafile_conf=dict(type="path"),
             began=dict(type="str"),
             dest=dict(type="path"),
@@ -326,6 +347,9 @@ def main():
             sub_libraries=dict(type="dict", default={}),
             fail_on_findings=dict(type="bool", default=True),
         ),
+        mutually_exclusive=[("dump", "seafile_root")],
+        required_one_of=[("dump", "seafile_root")],
+        required_by={"dump": "storage"},
         supports_check_mode=True,
     )
     run_module(module, set_closure)

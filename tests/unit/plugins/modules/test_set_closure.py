@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import types
 
 import pytest
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.modules import set_closure
+from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils import real_sets
 from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils.synthetic_store import Maker
 
-DEFAULTS = dict(seafile_conf=None, began=None, dest=None, verify_hashes=False, accept_damage=[], known_damage=[], heads={}, sub_libraries={},
+DEFAULTS = dict(seafile_root=None, seafile_conf=None, began=None, dest=None, verify_hashes=False, accept_damage=[], known_damage=[], heads={}, sub_libraries={},
                 fail_on_findings=True)
 
 
@@ -134,3 +136,20 @@ def test_bad_input_has_a_code(made, params, code):
 
 def test_the_time_is_read_as_utc():
     assert set_closure.parse_time("1970-01-02T00:00:01Z") == 86401
+
+
+def test_a_deployment_is_walked_from_the_heads_that_its_own_database_has(tmp_path):
+    haiwen = real_sets.unpack("seafile-11-sqlite", tmp_path)
+
+    def run():
+        return set_closure.set_closure(types.SimpleNamespace(check_mode=False, params=dict(
+            DEFAULTS, dump=None, storage=None, seafile_root=str(haiwen), verify_hashes=True, fail_on_findings=False)))
+
+    whole = run()
+    assert whole["findings_total"] == 0 and len(whole["libraries"]) >= 12 and whole["objects"]["blocks"]["files"] > 100
+    connection = sqlite3.connect(haiwen / "seafile-data" / "seafile.db")
+    connection.execute(f"UPDATE Branch SET commit_id = '{'ab' * 20}' WHERE repo_id = (SELECT repo_id FROM RepoOwner LIMIT 1)")
+    connection.commit()
+    connection.close()
+    found = run()
+    assert [(finding["id"], finding["damage"]) for finding in found["findings"]] == [("ab" * 20, "missing")]

@@ -1,0 +1,116 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A MariaDB server comes back on a bare machine: no account, no running database server, programs unpacked later, health asked for."""
+
+from __future__ import annotations
+
+import types
+import typing as t
+
+import pytest
+
+from fleet import ROOT, Fleet
+
+PROGRAMS = f"{ROOT}/seafile-server-11.0.13"
+# Stand-ins for Seafile's own scripts, which a machine gets when its administrator unpacks the programs: Seahub answers on port 8000.
+UNPACK = f"""
+mkdir -p {PROGRAMS}/seahub/media/avatars {PROGRAMS}/seafile/bin
+touch {PROGRAMS}/seahub/media/avatars/default.png
+printf '#!/bin/sh\\necho seafile.sh $1 >> /tmp/scripts.log\\n' > {PROGRAMS}/seafile.sh
+cat > {PROGRAMS}/seahub.sh << 'END'
+#!/bin/sh
+echo seahub.sh $1 by $(id -un) >> /tmp/scripts.log
+cd {PROGRAMS}/seahub/media && setsid python3 -m http.server --bind 127.0.0.1 8000 > /dev/null 2>&1 < /dev/null &
+END
+chmod 755 {PROGRAMS}/*.sh
+chown -R seafile:seafile {PROGRAMS}
+"""
+SERVICE = {"restore_service_scripts": True, "restore_health_url": "http://127.0.0.1:8000/avatars/", "restore_health_timeout": 20}
+
+
+@pytest.fixture(scope="module")
+def fleet(shared_hosts: t.Callable[..., t.Any]) -> Fleet:
+    """A server with a set, and a machine that has never seen Seafile and whose database server does not run."""
+    fleet = Fleet(shared_hosts("server1", "bare1", "backup1"))
+    fleet.add("server1")
+    fleet.deploy("server1", "seafile-11-mariadb")
+    fleet.ok("prepare")
+    fleet.backup("server1")
+    fleet.add("bare1", restore_server="server1")
+    fleet.run("bare1", "systemctl disable --quiet --now mariadb")
+    return fleet
+
+
+@pytest.fixture(scope="module")
+def unprepared(fleet: Fleet) -> t.Any:
+    """The restore that is not told to prepare the machine."""
+    return fleet.playbook("restore", "bare1", **SERVICE)
+
+
+@pytest.fixture(scope="module")
+def restored(fleet: Fleet, unprepared: t.Any) -> t.Any:
+    """The restore before the programs were unpacked."""
+    return fleet.ok("restore", "bare1", restore_prepare_host=True, **SERVICE)
+
+
+@pytest.fixture(scope="module")
+def completed(fleet: Fleet, restored: t.Any) -> types.SimpleNamespace:
+    """The programs unpacked, then the restore run again, and once more."""
+    fleet.run("bare1", UNPACK)
+    before = fleet.listing("bare1", f"{ROOT}/seafile-data", f"{ROOT}/conf"), fleet.checksums("bare1")
+    first = fleet.ok("restore", "bare1", restore_prepare_host=True, **SERVICE)
+    after = fleet.listing("bare1", f"{ROOT}/seafile-data", f"{ROOT}/conf"), fleet.checksums("bare1")
+    again = fleet.ok("restore", "bare1", restore_prepare_host=True, **SERVICE)
+    return types.SimpleNamespace(before=before, after=after, first=first, again=again)
+
+
+def test_a_bare_machine_is_told_all_that_it_lacks_and_nothing_is_changed(fleet, unprepared):
+    assert unprepared.code == 2 and unprepared.recap["bare1"]["changed"] == 0
+    assert "database-unreachable" in unprepared.output and "account-missing: seafile" in unprepared.output
+    assert "Nothing was changed on the target." in unprepared.output
+
+
+def test_a_bare_machine_gets_its_account_and_its_database_server_and_everything_back(fleet, restored):
+    assert fleet.truth("bare1", "seafile-11-mariadb").startswith("equal to the manifest")
+    assert fleet.run("bare1", "systemctl is-enabled mariadb && systemctl is-active mariadb") == "enabled\nactive\n"
+    assert fleet.run("bare1", f"stat -c %U {ROOT} {ROOT}/seafile-data/storage/commits").split() == ["seafile"] * 2
+
+
+def test_the_report_says_which_programs_to_unpack_and_where(restored):
+    assert f"next: unpack Seafile 11.0.13 so that its programs are in {PROGRAMS}, then run this again" in restored.output
+
+
+def test_once_the_programs_are_there_the_next_run_joins_them_with_the_data_and_starts_seafile(fleet, completed):
+    assert fleet.run("bare1", "cat /tmp/scripts.log") == "seafile.sh start\nseahub.sh start by seafile\n"
+    assert fleet.run("bare1", f"readlink {ROOT}/seafile-server-latest {PROGRAMS}/seahub/media/avatars") == (
+        "seafile-server-11.0.13\n../../../seahub-data/avatars\n")
+    assert "Seafile was started and answers at http://127.0.0.1:8000/avatars/" in completed.first.output
+    assert completed.before == completed.after, "data and databases were complete before"
+
+
+def test_another_run_changes_nothing(completed):
+    assert completed.again.recap["bare1"]["changed"] == 0
+
+
+def test_a_seafile_that_does_not_answer_fails_the_restore(fleet, completed):
+    result = fleet.playbook("restore", "bare1", **{**SERVICE, "restore_health_url": "http://127.0.0.1:8001/", "restore_health_timeout": 5})
+    assert result.code == 2
+    assert "bare1: everything is restored and checked, but starting Seafile failed: " in result.output and "8001" in result.output
+
+
+def test_what_the_target_does_not_have_whole_is_never_started(fleet, completed):
+    """An object that an interrupted restore left empty, as a power loss does: the gate holds, whatever the set says."""
+    fleet.run("bare1", f"pkill -f http.server; rm -r {ROOT}; : > /tmp/scripts.log")
+    run = fleet.start("restore", "bare1", restore_confirm="bare1", restore_bandwidth_limit=1000, **SERVICE)
+    blocks = f"find {ROOT}/seafile-data/storage/blocks -type f -name '??????????????????????????????????????'"
+    run.wait_until(lambda: fleet.run("bare1", blocks, check=False))
+    run.kill()
+    fleet.run("bare1", "pkill -9 -x python3; pkill -9 -x rsync", check=False)
+    block = fleet.run("bare1", blocks).splitlines()[0]
+    fleet.run("bare1", f"truncate -s 0 {block}")
+    fleet.run("bare1", UNPACK)
+    result = fleet.playbook("restore", "bare1", restore_confirm="bare1", **SERVICE)
+    assert result.code == 2 and "set-incomplete" in result.output and "Seafile was not started" in result.output
+    assert block.split("/")[-1] in result.output
+    assert fleet.run("bare1", "cat /tmp/scripts.log") == ""
