@@ -4,7 +4,7 @@
 """Where everything lies on the backup host. The only file that knows a path of the backup.
 
 C(<backup_root>/<server>/objects/{commits,fs,blocks}/<store id>/<2>/<38>), C(sets/<set id>/...),
-C(sets/<set id>.verification.{json,txt}), C(quarantine/), C(state/), C(RESTORE.md); see the guide C(docs/sets.md).
+C(sets/<set id>.verification.{json,txt}), C(quarantine/), C(drills/), C(state/), C(RESTORE.md); see the guide C(docs/sets.md).
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ class ServerLayout:
         self.guide = os.path.join(self.root, "RESTORE.md")
         self.quarantine = os.path.join(self.root, "quarantine")
         """Files that were damaged in objects/ and replaced by good ones; kept for a person to look at."""
+        self.drills = os.path.join(self.root, "drills")
+        """The reports of restore drills."""
         self.proved = os.path.join(self.state, "proved")
         """The index of the objects whose content was read and found right."""
         self.proved_lock = os.path.join(self.state, "verify.lock")

@@ -117,6 +117,27 @@ def open_library(document: t.Mapping[str, t.Any], password: str) -> Decryption:
     return Decryption(version, *_derive(version, unwrapped, salt))
 
 
+def magic_under(document: t.Mapping[str, t.Any], password: str, library_id: str) -> str | None:
+    """Return the C(magic) that the commit I(document) needs as a commit of the library I(library_id); None when the password is not its own.
+
+    C(magic) is made of the library's id and the password; C(key), which opens the content, of the password alone. Needs no cryptography.
+
+    :raises SeafileError: C(library-encryption-unknown), C(library-key-damaged); C(library-encrypted-new-id) when the commit has a
+        C(pwd_hash) in place of C(magic), which only Seafile can make.
+    """
+    what = str(document.get("repo_name") or document.get("repo_id"))
+    version = document.get("enc_version")
+    if version not in VERSIONS:
+        raise SeafileError("library-encryption-unknown", what, f"its enc_version is {version}")
+    told = str(document.get("magic") or "")
+    if document.get("pwd_hash") or not told:
+        raise SeafileError("library-encrypted-new-id", what, "its password is checked by a pwd_hash that belongs to the old id")
+    secret = password.encode("utf-8", "surrogateescape")
+    salt = _salt(document, version, what)
+    made = [_derive(version, library.encode("ascii", "replace") + secret, salt)[0].hex() for library in (str(document.get("repo_id")), library_id)]
+    return made[1] if hmac.compare_digest(made[0], told[:len(made[0])].lower()) else None
+
+
 def _wrong(what: str) -> SeafileError:
     return SeafileError("library-password-wrong", what, "the password does not open it")
 

@@ -9,14 +9,11 @@ sub-library is merged with its origin from C(VirtualRepo.base_commit) on, so tha
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import sqlite3
-import tempfile
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_schema, sqlite_files
+from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_schema, sqlite_files, sqlite_session
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client, identifier, literal
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import LIBRARY_ID
@@ -25,7 +22,6 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.pointers import P
 CACHES = ("RepoFileCount", "RepoSize")
 """What Seafile counts of a library's head, a row each; the server counts again what is not there."""
 NEEDED = ("Branch", "Repo")
-_BUSY_SECONDS = 10
 
 
 @dataclasses.dataclass
@@ -214,44 +210,13 @@ def set_in_mysql(client: Client, database: str, heads: t.Mapping[str, str], plac
 # -- SQLite ----------------------------------------------------------------------------------------------------------
 
 
-def _string(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _sqlite_tables(connection: sqlite3.Connection) -> list[str]:
-    return sorted(str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'"))
-
-
 def _sqlite_rows(connection: sqlite3.Connection, tables: t.Collection[str], ids: t.Iterable[str]) -> Rows:
     rows = Rows()
-    for table, condition, columns in _reading(tables, "(" + ", ".join(_string(library_id) for library_id in ids) + ")"):
+    for table, condition, columns in _reading(tables, "(" + ", ".join(map(sqlite_session.string, ids)) + ")"):
         values = ", ".join(f"COALESCE({sqlite_files.quote_name(column)}, '')" for column in columns)
         for row in connection.execute(f"SELECT {values} FROM {sqlite_files.quote_name(table)} WHERE {condition}"):
             _take(rows, table, row)
     return rows
-
-
-@contextlib.contextmanager
-def _private_copy(path: str) -> t.Iterator[sqlite3.Connection]:
-    """A copy to look at: reading the file itself could leave a WAL beside it."""
-    with tempfile.TemporaryDirectory(prefix="seafleet-heads.") as directory:
-        copy = os.path.join(directory, "database")
-        sqlite_files.snapshot(path, copy, _BUSY_SECONDS)
-        with contextlib.closing(sqlite_files.connect(copy, "ro")) as connection:
-            yield connection
-
-
-@contextlib.contextmanager
-def _transaction(path: str) -> t.Iterator[sqlite3.Connection]:
-    """The file itself, locked for writing; committed when the body ends well."""
-    with contextlib.closing(sqlite_files.connect(path, "rw", _BUSY_SECONDS)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
 
 
 def set_in_sqlite(path: str, heads: t.Mapping[str, str], places: t.Mapping[str, Place], act: bool) -> list[Change]:
@@ -260,17 +225,10 @@ def set_in_sqlite(path: str, heads: t.Mapping[str, str], places: t.Mapping[str, 
     :raises SeafileError: C(library-unknown), C(dump-wrong-database), C(sqlite-missing), C(sqlite-locked), C(sqlite-corrupt).
     """
     ids = check(heads, places)
-    if not os.path.isfile(path):
-        raise SeafileError("sqlite-missing", path, "there is no such file")
-    if not sqlite_files.has_header(path):
-        raise SeafileError("sqlite-corrupt", path, "the file has no SQLite header")
-    try:
-        with (_transaction(path) if act else _private_copy(path)) as connection:
-            tables = _sqlite_tables(connection)
-            _require(tables, path)
-            changes = plan(_sqlite_rows(connection, tables, ids), heads, places, path) if ids else []
-            for statement in writing(changes, tables, sqlite_files.quote_name, _string) if act else ():
-                connection.execute(statement)
-    except sqlite3.Error as error:
-        raise sqlite_files.as_failure(error, path, _BUSY_SECONDS) from None
+    with sqlite_session.session(path, act) as connection:
+        tables = sqlite_session.tables(connection)
+        _require(tables, path)
+        changes = plan(_sqlite_rows(connection, tables, ids), heads, places, path) if ids else []
+        for statement in writing(changes, tables, sqlite_files.quote_name, sqlite_session.string) if act else ():
+            connection.execute(statement)
     return changes

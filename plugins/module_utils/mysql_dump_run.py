@@ -19,7 +19,7 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_schema
+from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_dialect, mysql_schema
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import give, make_private_directory, sync_directory
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.compression import GZIP, SUFFIXES, CompressedFile, enlarge_pipe, existing
@@ -365,6 +365,8 @@ def _attempt(inspection: Inspection, dest: str, make_files: t.Callable[[list[_Du
         if _signatures(inspection) != _expected(inspection):
             raise _Changed(_changed_error(inspection))
         ended = as_text(utc_now())
+        # what another server would need to take the dumps, so that a restore can tell before it changes anything
+        dialects = mysql_dialect.of_databases(inspection.client, names)
         for index, name in enumerate(names):
             absent = [table for table in inspection.databases[name].tables if structure_key(table) not in splitter.structures[index]]
             if absent:
@@ -384,7 +386,8 @@ def _attempt(inspection: Inspection, dest: str, make_files: t.Callable[[list[_Du
     finally:
         for file in files:
             file.discard()
-    return {"began": began, "ended": ended, "dumps": [_entry(inspection.databases[name], file) for name, file in zip(names, files)]}
+    return {"began": began, "ended": ended, "dumps": [
+        dict(_entry(inspection.databases[name], file), server_version=inspection.server_version, **dialects[name]) for name, file in zip(names, files)]}
 
 
 def _entry(database: mysql_schema.Database, file: _DumpFile) -> dict[str, t.Any]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ import subprocess
 import tempfile
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import compression, mysql_client, mysql_schema
+from ansible_collections.seafleet.seafile.plugins.module_utils import compression, mysql_client, mysql_dialect, mysql_schema
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client, Login, grant_pattern, identifier, literal
@@ -29,6 +30,7 @@ DEFAULT_STATEMENT = 1 << 20
 
 RECORD_VERSION = 1
 _WORD = re.compile(r"^[A-Za-z0-9_]{1,64}$")
+_LAX = "SET SESSION innodb_strict_mode = OFF"
 _DENIED = ("database-access-denied",)
 
 
@@ -52,6 +54,8 @@ class Proof:
     uncompressed_bytes: int
     longest_line: int
     """Bytes of the longest line; a row never spans two."""
+    facts: mysql_dialect.Facts = dataclasses.field(default_factory=mysql_dialect.Facts)
+    """What its text needs of a server."""
 
 
 def parse_dumps(src: str, entries: t.Sequence[t.Any]) -> list[DumpFile]:
@@ -89,11 +93,13 @@ def prove(dump: DumpFile) -> Proof:
     digest = hashlib.sha256()
     size = longest = open_line = 0
     tail = b""
+    reader = mysql_dialect.Text(keep=False)
     try:
         if not stat.S_ISREG(os.lstat(dump.path).st_mode):
             raise SeafileError("dump-damaged", dump.path, "it is not a regular file")
         with compression.open_reader(dump.path, digest.update) as stream:
             for text in compression.pieces(stream):
+                reader.feed(text)
                 size += len(text)
                 lines = text.split(b"\n")
                 open_line += len(lines[0])
@@ -109,7 +115,8 @@ def prove(dump: DumpFile) -> Proof:
         raise SeafileError("dump-damaged", dump.path, f"its sha256 is {digest.hexdigest()}, not {dump.sha256}")
     if not TRAILER.search(tail):
         raise SeafileError("dump-damaged", dump.path, "the trailer '-- Dump completed' is missing: the dump was cut short")
-    return Proof(digest.hexdigest(), size, max(longest, open_line))
+    reader.close()
+    return Proof(digest.hexdigest(), size, max(longest, open_line), reader.facts)
 
 
 def admin_login(configured: t.Sequence[t.Any], overrides: dict[str, t.Any]) -> Login:
@@ -227,18 +234,22 @@ class Record:
 class Import:
     """One run: everything that can refuse is in the constructor, everything that changes is in :meth:`run`."""
 
-    def __init__(self, client: Client, dumps: t.Sequence[DumpFile], accounts: t.Sequence[Account], replace: bool, record: Record) -> None:
+    def __init__(self, client: Client, dumps: t.Sequence[DumpFile], accounts: t.Sequence[Account], replace: bool, record: Record,
+                 choices: mysql_dialect.Choices = mysql_dialect.Choices()) -> None:
         self.client = client
+        self.choices = choices
+        self.notes: list[str] = []
+        self.rewritings: dict[str, mysql_dialect.Rewriting] = {}
         self.accounts = list(accounts)
         self.record = record
         proofs = [prove(dump) for dump in dumps]
         self._require_server()
         self.plans = self._plan(dumps, proofs, replace)
-        if any(plan.action != "kept" for plan in self.plans):
-            self._require_packet()
-            self._require_collations()
         for account in self.accounts:
             self._look_at(account)
+        if any(plan.action != "kept" for plan in self.plans):
+            self._require_packet()
+            self._require_dialect()
 
     def _require_server(self) -> None:
         """A local socket may belong to another server than the port that Seafile's configuration names."""
@@ -260,17 +271,13 @@ class Import:
             if name in there and self.record.holds(self.client, name, proof.sha256):
                 plans.append(Plan(dump, proof, "kept", before, True))
                 continue
-            full = bool(before) or (name in there and self._routines(name) > 0)
+            full = bool(before) or (name in there and mysql_schema.stored_programs(self.client, name) > 0)
             if full and not replace and not self.record.interrupted(name):
                 refused.append(f"{name} ({len(before)} tables)")
             plans.append(Plan(dump, proof, "replaced" if full else "created", before, name in there))
         if refused:
             raise SeafileError("target-not-empty", ", ".join(refused), "the database exists and is not empty", databases=refused)
         return plans
-
-    def _routines(self, name: str) -> int:
-        return int(self.client.value(f"(SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = {literal(name)})"
-                                     f" + (SELECT COUNT(*) FROM information_schema.events WHERE event_schema = {literal(name)})"))
 
     def _require_packet(self) -> None:
         allowed = int(self.client.value("@@global.max_allowed_packet"))
@@ -282,10 +289,44 @@ class Import:
                                    f"SET GLOBAL max_allowed_packet = {_round_up(needed)} on the server (and in its configuration file), then run again",
                                    needed_bytes=needed, max_allowed_packet=allowed)
 
-    def _require_collations(self) -> None:
-        for character_set, collation in sorted({(plan.dump.character_set, plan.dump.collation or "") for plan in self.plans if plan.action != "kept"}):
-            expression = f"CONVERT('' USING {character_set})" + (f" COLLATE {collation}" if collation else "")
-            self.client.value(expression, what=f"character set {character_set}" + (f" with collation {collation}" if collation else ""))
+    def _require_dialect(self) -> None:
+        """Everything that the server does not take, of all dumps at once; decide what is to be rewritten."""
+        problems: list[SeafileError] = []
+        version = self.client.value("VERSION()")
+        there = mysql_dialect.accounts_there(self.client) if any(plan.proof.facts.definers for plan in self.plans) else set()
+        if there is not None:
+            there |= {f"{account.login.user}@{host}" for account in self.accounts if not account.exists for host in self._hosts(account.login)}
+        for plan in self.plans:
+            if plan.action == "kept":
+                continue
+            what, facts, choices = f"dump of {plan.dump.name}", plan.proof.facts, self.choices
+            facts.character_sets.add(plan.dump.character_set.lower())
+            facts.collations |= {plan.dump.collation.lower()} if plan.dump.collation else set()
+            missing = mysql_dialect.missing_definers(facts, there)
+            refused, modes = mysql_dialect.mode_problem(self.client, facts, what)
+            found = [
+                None if choices.accept_newer else mysql_dialect.newer(facts, version, what), mysql_dialect.missing_features(facts, version, what),
+                mysql_dialect.collation_problem(self.client, facts, choices, what), mysql_dialect.table_name_problem(self.client, plan.dump.tables, what),
+                mysql_dialect.definer_problem(missing, what) if choices.definers == "refuse" else None, refused]
+            problems += [problem for problem in found if problem is not None]
+            rewriting = mysql_dialect.Rewriting(
+                {old.encode(): new.encode() for old, new in choices.collations.items()}, set(missing) if choices.definers == "replace" else set(), modes,
+                facts.names_itself)
+            self._note(what, facts, rewriting)
+            self.rewritings[plan.dump.name] = rewriting
+        if problems:
+            first = problems[0]
+            if len(problems) == 1:
+                raise first
+            raise SeafileError(first.code, first.what, first.cause + "".join(f"; {problem.what}: {problem.cause}" for problem in problems[1:]),
+                               "; ".join(dict.fromkeys(problem.next_step for problem in problems)), problems=[problem.as_problem() for problem in problems])
+
+    def _note(self, what: str, facts: mysql_dialect.Facts, rewriting: mysql_dialect.Rewriting) -> None:
+        """Tell what of a dump is rewritten."""
+        words = [f"{old} became {new}" for old, new in sorted(self.choices.collations.items()) if old in facts.collations | facts.character_sets]
+        words += [f"{thing} of {account} belongs to {self.client.login.user}" for account in sorted(rewriting.definers) for thing in facts.definers[account]]
+        words += [f"the sql_mode {mode} was left out" for mode in sorted(rewriting.modes)]
+        self.notes += [f"{what}: {word}" for word in words]
 
     def _look_at(self, account: Account) -> None:
         """Find out whether I(account) exists and lets Seafile in. An existing account is never given another password."""
@@ -342,7 +383,7 @@ class Import:
         changed = any(plan.action != "kept" for plan in self.plans) or any(account["created"] or account["granted"] for account in accounts)
         return {
             "changed": changed, "databases": [plan.result() for plan in self.plans],
-            "account": accounts[0] if accounts else None, "accounts": accounts,
+            "account": accounts[0] if accounts else None, "accounts": accounts, "notes": self.notes,
             "diff": {"before": "".join(_listing(plan.dump.name, plan.before, plan.exists) for plan in self.plans),
                      "after": "".join(_listing(plan.dump.name, plan.before if plan.action == "kept" else plan.dump.tables, True) for plan in self.plans)},
         }
@@ -367,7 +408,9 @@ class Import:
         dump, client = plan.dump, self.client
         what = f"database {dump.name}"
         self.record.put(dump.name, {"state": "importing", "sha256": plan.proof.sha256, "server": client.login.place})
-        create = f"CREATE DATABASE {identifier(dump.name)} CHARACTER SET {dump.character_set}" + (f" COLLATE {dump.collation}" if dump.collation else "")
+        words = {name: self.choices.collations.get(name.lower(), name) for name in (dump.character_set, dump.collation or "")}
+        create = f"CREATE DATABASE {identifier(dump.name)} CHARACTER SET {words[dump.character_set]}"
+        create += f" COLLATE {words[dump.collation]}" if dump.collation else ""
         try:
             client.query(f"DROP DATABASE IF EXISTS {identifier(dump.name)}", what=what)
         except SeafileError:
@@ -392,6 +435,15 @@ class Import:
             self.record.put(dump.name, {"state": "imported", "sha256": plan.proof.sha256, "server": client.login.place,
                                         "fingerprint": mysql_schema.fingerprint(client, dump.name)})
 
+    @functools.cached_property
+    def _lax(self) -> bool:
+        """Whether this account may switch InnoDB's strictness off for its own session."""
+        try:
+            self.client.query(_LAX)
+        except SeafileError:
+            return False
+        return True
+
     def _undo(self, name: str) -> None:
         """Leave no half database behind. When even that fails, the record still says that it is half."""
         try:
@@ -403,6 +455,8 @@ class Import:
     def _feed(self, dump: DumpFile) -> None:
         """Send the text of I(dump) to the client program."""
         client = self.client
+        rewriting = self.rewritings.get(dump.name)
+        text_of = mysql_dialect.Text(rewriting) if rewriting else None
         with mysql_client.OptionFile(client.login) as options, tempfile.TemporaryFile() as messages, compression.open_reader(dump.path) as stream:
             argv = [client.program, options.argument] + client.arguments() + [f"--database={dump.name}"]
             # run_command would take the whole dump from memory
@@ -410,12 +464,17 @@ class Import:
                 argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=messages, env=mysql_client.environment(),
                 pass_fds=(options.descriptor,), bufsize=0)
             try:
+                if self._lax:
+                    # a table that its own server took must not be refused here for the width of its rows
+                    _write_all(process.stdin, _LAX.encode() + b";\n")
                 first = True
                 for text in compression.pieces(stream):
                     if first:
                         # older and Oracle's clients refuse the line that MariaDB puts in front
                         text, first = SANDBOX_LINE.sub(b"", text), False
-                    _write_all(process.stdin, text)
+                    _write_all(process.stdin, text if text_of is None else text_of.feed(text))
+                if text_of is not None:
+                    _write_all(process.stdin, text_of.close())
             except BrokenPipeError:
                 # the client ended early; what it said follows
                 pass

@@ -119,6 +119,12 @@ def base_tables(client: mysql_client.Client, database: str) -> list[str]:
     return sorted(row[0] for row in rows)
 
 
+def stored_programs(client: mysql_client.Client, database: str) -> int:
+    """Return how many routines and events I(database) holds."""
+    return int(client.value(f"(SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = {literal(database)})"
+                            f" + (SELECT COUNT(*) FROM information_schema.events WHERE event_schema = {literal(database)})"))
+
+
 def fingerprint(client: mysql_client.Client, database: str) -> dict[str, int]:
     """Return the checksum of the rows of every table of I(database), by name (C(CHECKSUM TABLE)).
 

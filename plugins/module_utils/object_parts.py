@@ -76,7 +76,7 @@ def _written(directory: str, first: int, entries: list[bytes], streams: int, mos
     """Write I(entries) into as few lists as their length and the number of streams allow."""
     if not entries:
         return []
-    count = max(-(-len(entries) // most), min(streams, len(entries) // (most // 8) or 1))
+    count = max(-(-len(entries) // most), min(streams, len(entries) // (most // 4) or 1))
     pieces: list[list[bytes]] = [[] for dummy in range(count)]
     for number, entry in enumerate(entries):
         digits = _digits(entry)

@@ -80,6 +80,8 @@ chmod 0755 "$TARGET"
 delete them. Before starting Seafile, make all clients synchronise anew:
 
     {tokens}
+
+That stops clients only until a user logs out and in again. Let users copy newer files out of their synchronised folders before that.
 """
 
 

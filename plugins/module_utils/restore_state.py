@@ -66,13 +66,13 @@ def set_aside(root: str, moment: str) -> str | None:
     """Move what is in I(root) out of the way by rename, losing nothing; return where it is now, None if there was nothing.
 
     A root that is a link stays one: what it leads to is moved. A root that cannot be renamed (a mount point, a parent
-    without rights) keeps its place; its contents go into a directory inside.
+    without rights) keeps its place; its contents go into a directory inside. An interrupted move is continued.
     """
     names = content(root)
     if not names:
         return None
     root = os.path.realpath(root)
-    aside = _aside(root, moment)
+    aside = place_aside(root, moment)
     if not os.path.lexists(aside) and not os.path.ismount(root):
         try:
             os.rename(root, aside)
@@ -82,14 +82,15 @@ def set_aside(root: str, moment: str) -> str | None:
             if error.errno not in (errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM):
                 raise
     aside = os.path.join(root, KEPT + moment)
-    os.mkdir(aside, 0o700)
+    os.makedirs(aside, mode=0o700, exist_ok=True)
     for name in names:
         os.rename(os.path.join(root, name), os.path.join(aside, name))
     sync_directory(root)
     return aside
 
 
-def _aside(root: str, moment: str) -> str:
+def place_aside(root: str, moment: str) -> str:
+    """Return where :func:`set_aside` puts what is in I(root), unless that cannot be renamed."""
     real = os.path.realpath(root)
     return os.path.join(real, KEPT + moment) if os.path.ismount(real) else f"{real}.before-{moment}"
 
@@ -100,6 +101,11 @@ def is_of(record: t.Mapping[str, t.Any], set_id: str, root: str, older: t.Mappin
     With other libraries from older sets other objects belong to it, and newer ones beside an older head make clients delete files.
     """
     return (record.get("set_id"), record.get("root"), record.get("older") or {}) == (set_id, root, dict(older))
+
+
+def continues(record: t.Mapping[str, t.Any], set_id: str, root: str, older: t.Mapping[str, t.Any]) -> bool:
+    """Whether I(record) is that of a restore of this very state that was interrupted after the place was cleared."""
+    return record.get("state") == "running" and is_of(record, set_id, root, older)
 
 
 def clear(root: str, state_dir: str, set_id: str, moment: str, act: bool, older: t.Mapping[str, t.Any] | None = None) -> dict[str, t.Any]:
@@ -115,14 +121,14 @@ def clear(root: str, state_dir: str, set_id: str, moment: str, act: bool, older:
     """
     record = read(state_dir)
     older = dict(older or {})
-    if record.get("state") == "running" and is_of(record, set_id, root, older):
+    if continues(record, set_id, root, older):
         return {"changed": False, "continued": True, "safety_directory": record.get("safety_directory"), "earlier": record.get("earlier", [])}
     names = content(root)
     earlier: list[str] = []
     if record.get("root") == root and record.get("state") in ("clearing", "running"):
         known = [*record.get("earlier", []), record.get("safety_directory"), record.get("safety_directory_inside")]
         earlier = [path for path in known if path and os.path.lexists(path)]
-    planned = _aside(root, moment) if names else None
+    planned = place_aside(root, moment) if names else None
     if not act:
         return {"changed": True, "continued": False, "safety_directory": planned, "earlier": earlier}
     record = {"state": "clearing", "set_id": set_id, "root": root, "began": moment, "safety_directory": planned, "earlier": earlier,

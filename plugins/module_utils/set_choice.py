@@ -5,7 +5,8 @@
 
 The newest verified set whose files are as they were sealed and whose every object is there, right now; every newer one
 that is passed over is told with its reason. With the fallback it is the newest set at all, and only the libraries that
-are damaged in it come from older sets. What is decided here reads the backup and never writes to a set.
+are damaged in it come from older sets. Rolled forward, libraries get a newer state than the set's, out of objects that were pulled
+since its dump. What is decided here reads the backup and never writes to a set.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import hashlib
 import json
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import closure, sets, verification_record
+from ansible_collections.seafleet.seafile.plugins.module_utils import closure, roll_forward, sets, verification_record
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, printable
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
-from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
+from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import Damage, ObjectStore, object_path
 from ansible_collections.seafleet.seafile.plugins.module_utils.pointers import (
     ORPHAN,
     Library,
@@ -46,6 +47,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.verification_reco
 
 FINDINGS_RETURNED = 100
 FINDINGS_NAMED = 5
+ROLL_NOTES = 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +58,14 @@ class Request:
     :arg before: only sets that were begun before this moment (C(2026-11-23T03:00:00Z)), or before this set (its id).
     :arg accepted: ids of libraries whose damage is known and accepted.
     :arg fallback: take the newest set, and its damaged libraries out of older ones.
+    :arg roll_forward: take every library that does not come from an older set to its newest complete commit in the backup.
     """
 
     set_id: str | None = None
     before: str | None = None
     accepted: frozenset[str] = frozenset()
     fallback: bool = False
+    roll_forward: bool = False
 
 
 # -- one set, read and walked ----------------------------------------------------------------------------------------
@@ -279,6 +283,7 @@ class Choice:
     heads: dict[str, str] = dataclasses.field(default_factory=dict)
     places: dict[str, Place] = dataclasses.field(default_factory=dict)
     fallbacks: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    rolled_forward: list[dict[str, t.Any]] | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
 
     @property
@@ -305,6 +310,13 @@ def choose(layout: ServerLayout, rows: t.Sequence[Row], request: Request) -> Cho
         C(findings) when objects are missing or damaged; C(time-invalid); C(storage-missing).
     """
     store = ObjectStore(layout.objects)
+    choice = _choose(layout, store, rows, request)
+    if request.roll_forward:
+        _roll_forward(choice, store)
+    return choice
+
+
+def _choose(layout: ServerLayout, store: ObjectStore, rows: t.Sequence[Row], request: Request) -> Choice:
     if request.set_id is not None:
         asked = [named(rows, request.set_id)]
         store.require()
@@ -445,6 +457,57 @@ def _fall_back(choice: Choice, layout: ServerLayout, store: ObjectStore, rows: t
         raise incomplete(base.row["path"], left, {"newest_whole": None, "passed_over": choice.passed_over}, "", "", why)
 
 
+def _roll_forward(choice: Choice, store: ObjectStore) -> None:
+    """Take the libraries to their newest complete commits, and what these reach into the closure.
+
+    What fell back stays where it is, and its whole family with it: its newer state is known to be damaged.
+    """
+    base, examined = choice.candidate, choice.examined
+    older = {base.store_of(library_id) or "" for library_id in (*choice.heads, *choice.places)}
+    damaged = {(finding.kind, finding.store, bytes.fromhex(finding.id)) for finding in examined.findings + examined.known}
+    rolled = roll_forward.roll_forward(store, base.pointers, examined.walked, base.now, damaged, older)
+    choice.heads.update((advance.library, advance.after.hex()) for advance in rolled.advances)
+    choice.places.update(rolled.places)
+    choice.rolled_forward = [
+        {"library": advance.library, "name": advance.name, "from": advance.before.hex(), "to": advance.after.hex(), "commits": advance.commits,
+         "time": roll_forward.time_text(advance.time)}
+        for advance in rolled.advances]
+    left = len(rolled.notes) - ROLL_NOTES
+    choice.notes += rolled.notes[:ROLL_NOTES] + ([f"and {left} notes more of this kind"] if left > 0 else [])
+
+
+class Everything(closure.Closure):
+    """All objects that the backup has of the libraries I(pointers), reached or not, for a list in place of the closure's."""
+
+    def __init__(self, store: ObjectStore, pointers: Pointers) -> None:
+        super().__init__()
+        self._store = store
+        found = {("commits", library.id) for library in pointers.libraries}
+        self._places = sorted(found.union((kind, library.store) for kind in ("fs", "blocks") for library in pointers.libraries))
+
+    def paths(self) -> t.Iterator[str]:
+        """Yield the relative path of every object, in the order of their bytes. An empty file is none."""
+        for kind, store in self._places:
+            for object_id, dummy in self._sizes(kind, store):
+                yield object_path(kind, store, object_id)
+
+    def totals(self) -> dict[str, dict[str, int]]:
+        """As of a closure."""
+        self.files, self.bytes = dict.fromkeys(self.files, 0), dict.fromkeys(self.bytes, 0)
+        for kind, store in self._places:
+            for dummy, size in self._sizes(kind, store):
+                self.add(kind, size)
+        return super().totals()
+
+    def _sizes(self, kind: str, store: str) -> t.Iterator[tuple[bytes, int]]:
+        with self._store.open(kind, store) as directory:
+            for object_id in directory.ids():
+                try:
+                    yield object_id, directory.size(object_id)
+                except Damage:
+                    continue
+
+
 def _note_state(choice: Choice) -> None:
     row = choice.candidate.row
     if row["state"] == SEALED:
@@ -478,6 +541,10 @@ def report(choice: Choice) -> list[str]:
         lines.append(f"passed over: {other['set_id']} ({other['state']}): {'; '.join(other['reasons'])}")
     for entry in choice.fallbacks:
         lines.append(f"from the older set {entry['set_id']}: {printable(entry['name'])} ({entry['library']}); in the chosen one: {entry['reason']}")
+    for entry in choice.rolled_forward or ():
+        lines.append(f"rolled forward: {printable(entry['name'])} ({entry['library']}) by {entry['commits']} commits, to {entry['to']} of {entry['time']}")
+    if choice.rolled_forward == []:
+        lines.append("rolled forward: nothing, no library has a newer complete commit in the backup")
     known = choice.known_damage()
     if known:
         names = sorted({printable(finding.library_name or finding.library) for finding in choice.examined.known})

@@ -66,6 +66,21 @@ _SQLITE_CONSTRAINTS = frozenset((b"PRIMARY", b"UNIQUE", b"CONSTRAINT", b"FOREIGN
 _MYSQL_CONSTRAINTS = _SQLITE_CONSTRAINTS | frozenset((b"KEY", b"INDEX", b"FULLTEXT", b"SPATIAL", b"PERIOD"))
 
 
+class Reference(t.NamedTuple):
+    """A foreign key of one column: C(column) names C(other_column) of C(other_table)."""
+
+    column: str
+    other_table: str
+    other_column: str
+
+
+class Definition(t.NamedTuple):
+    """What a dump's CREATE TABLE says of a table: columns in their order (lower case), and foreign keys of one column."""
+
+    columns: t.List[str]
+    references: t.List[Reference]
+
+
 class _Cut(Exception):
     """The text ends where more must follow."""
 
@@ -135,8 +150,9 @@ class _Text:
 class _Dump:
     """One pass over the statements of a dump."""
 
-    def __init__(self, stream: t.BinaryIO, tables: t.Iterable[str]) -> None:
+    def __init__(self, stream: t.BinaryIO, tables: t.Iterable[str], definitions: dict[str, Definition] | None = None) -> None:
         self.text = _Text(stream)
+        self.definitions = definitions
         self.wanted = {name.lower().encode("ascii"): name for name in tables}
         self.columns: dict[str, list[str]] = {}
         self.mysql = self._is_mysql()
@@ -436,7 +452,12 @@ class _Dump:
         if self.text.starts_with(b"IF ") or self.text.starts_with(b"if "):
             for dummy in range(3):
                 self.word()
-        table = self.wanted.get(self.name().lower())
+        name = self.name()
+        table = self.wanted.get(name.lower())
+        if self.definitions is not None and self.take(b"("):
+            self.definitions[name.decode("utf-8", "surrogateescape")] = self._definition()
+            self.skip_statement()
+            return
         if table is None or not self.take(b"("):
             self.skip_statement()
             return
@@ -470,6 +491,52 @@ class _Dump:
             if mark == b")":
                 return names
 
+    def _definition(self) -> Definition:
+        """Columns and foreign keys; ends behind the bracket that closes the definition."""
+        constraints = _MYSQL_CONSTRAINTS if self.mysql else _SQLITE_CONSTRAINTS
+        result = Definition([], [])
+        while True:
+            self.blank()
+            bare = self.text.peek() not in (b"`", b'"', b"[")
+            name = self.name()
+            is_column = not (bare and name.upper() in constraints)
+            if is_column:
+                result.columns.append(_column(name))
+            words, mark = self._element()
+            reference = _reference(name if is_column else None, words)
+            if reference:
+                result.references.append(reference)
+            if mark == b")":
+                return result
+
+    def _element(self) -> tuple[list[bytes], bytes]:
+        """The words up to the comma or bracket that ends a column or constraint (names with a backtick in front), and that mark."""
+        words: list[bytes] = []
+        depth = 0
+        while True:
+            self.blank()
+            mark = self.text.peek()
+            if not mark:
+                raise _Cut
+            if mark in b",)" and depth == 0:
+                self.text.at += 1
+                return words, mark
+            if mark == b";":
+                raise _Strange("CREATE TABLE ends within its columns")
+            if self.text.match(self.string):
+                continue
+            found = self.text.match(_NAME_QUOTED)
+            if found:
+                words.append(b"`" + next(group for group in found.groups() if group is not None))
+                continue
+            found = self.text.match(_WORD)
+            if found:
+                words.append(found.group())
+                continue
+            depth += (mark == b"(") - (mark == b")")
+            words.append(mark)
+            self.text.at += 1
+
     def _pragma(self) -> None:
         """In a UTF-16 database C(CAST(X'...' AS TEXT)) holds UTF-16."""
         if self.word() == b"ENCODING" and self.take(b"="):
@@ -487,6 +554,24 @@ class _Dump:
 
 def _column(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape").lower()
+
+
+def _reference(column: bytes | None, words: t.Sequence[bytes]) -> Reference | None:
+    """The foreign key in the words of a column, or of a constraint (I(column) None); None for one of several columns."""
+    upper = [word.upper() for word in words]
+    if b"REFERENCES" not in upper:
+        return None
+    at = upper.index(b"REFERENCES")
+    if column is None:
+        own = list(words[upper.index(b"KEY") + 1:at]) if b"KEY" in upper[:at] else []
+        if len(own) != 3:
+            return None
+        column = own[1]
+    other = list(words[at + 1:at + 5])
+    if len(other) != 4 or (other[1], other[3]) != (b"(", b")"):
+        return None
+    names = [word.lstrip(b"`").decode("utf-8", "surrogateescape") for word in (column, other[0], other[2])]
+    return Reference(names[0].lower(), names[1], names[2].lower())
 
 
 def _as_text(value: Value) -> str:
@@ -534,6 +619,26 @@ def _open(path: str) -> t.BinaryIO:
     return compression.reader(os.fdopen(descriptor, "rb"), path, plain=True)
 
 
+def _read(path: str, tables: t.Sequence[str], definitions: dict[str, Definition] | None = None,
+          seen: dict[str, list[str]] | None = None) -> t.Iterator[tuple[str, Row]]:
+    """Read the dump I(path) to its end, or raise what :func:`read_rows` tells; I(seen) gets the columns of I(tables)."""
+    try:
+        stream = _open(path)
+        with stream:
+            dump = _Dump(stream, tables, definitions)
+            yield from dump.rows()
+            if seen is not None:
+                seen.update(dump.columns)
+    except _Cut as error:
+        raise SeafileError("dump-damaged", path, "the dump is cut: its last line does not say that it is complete", _ANOTHER) from error
+    except _Strange as error:
+        raise SeafileError("dump-damaged", path, str(error), _ANOTHER) from error
+    except (ValueError, ArithmeticError) as error:
+        raise SeafileError("dump-damaged", path, "it holds a value that cannot be read", _ANOTHER) from error
+    except compression.Damage as error:
+        raise SeafileError("dump-damaged", path, str(error), _ANOTHER) from error
+
+
 def read_rows(path: str, tables: t.Sequence[str], required: t.Sequence[str] = ()) -> t.Iterator[tuple[str, Row]]:
     """Yield C((table, row)) for every row of I(tables) in the dump I(path), in the dump's order.
 
@@ -546,20 +651,9 @@ def read_rows(path: str, tables: t.Sequence[str], required: t.Sequence[str] = ()
     :raises SeafileError: C(dump-missing), C(dump-damaged) (cut, without the trailer, or not a dump; known only at the end: use
         no row before the iterator is exhausted), C(dump-wrong-database), C(missing-tool) for a zstd file where there is no zstd.
     """
-    try:
-        stream = _open(path)
-        with stream:
-            dump = _Dump(stream, tables)
-            yield from dump.rows()
-    except _Cut as error:
-        raise SeafileError("dump-damaged", path, "the dump is cut: its last line does not say that it is complete", _ANOTHER) from error
-    except _Strange as error:
-        raise SeafileError("dump-damaged", path, str(error), _ANOTHER) from error
-    except (ValueError, ArithmeticError) as error:
-        raise SeafileError("dump-damaged", path, "it holds a value that cannot be read", _ANOTHER) from error
-    except compression.Damage as error:
-        raise SeafileError("dump-damaged", path, str(error), _ANOTHER) from error
-    missing = [name for name in required if name not in dump.columns]
+    seen: dict[str, list[str]] = {}
+    yield from _read(path, tables, None, seen)
+    missing = [name for name in required if name not in seen]
     if missing:
         raise SeafileError("dump-wrong-database", path, f"the dump has no table {', '.join(missing)}: it is not the dump of a Seafile database")
 
@@ -570,3 +664,14 @@ def read_tables(path: str, tables: t.Sequence[str], required: t.Sequence[str] = 
     for table, row in read_rows(path, tables, required):
         result[table].append(row)
     return result
+
+
+def read_definitions(path: str) -> dict[str, Definition]:
+    """Return what the dump I(path) says of each of its tables, by name.
+
+    :raises SeafileError: as :func:`read_rows`.
+    """
+    definitions: dict[str, Definition] = {}
+    for dummy in _read(path, (), definitions):
+        pass
+    return definitions

@@ -180,6 +180,22 @@ dumps:
       description: Default collation of the database.
       type: str
       sample: utf8mb4_general_ci
+    server_version:
+      description: Version of the database server, as it tells it.
+      type: str
+      sample: 10.11.19-MariaDB-0+deb12u1
+      version_added: "0.2.0"
+    collations:
+      description: Collations of its tables, columns, views and routines.
+      type: list
+      elements: str
+      sample: [utf8mb4_general_ci]
+      version_added: "0.2.0"
+    definers:
+      description: Accounts (C(user@host)) that define views, triggers, events and routines of it, with what they define.
+      type: dict
+      sample: {"root@localhost": [view shares]}
+      version_added: "0.2.0"
     estimated_bytes:
       description: What the server says the tables hold, before compression.
       returned: in check mode

@@ -17,6 +17,9 @@ description:
     database is looked at, and the server is asked whether it knows the character sets and takes the largest row.
   - A database that is replaced is dropped and created anew, so that no table of the old one stays.
   - When an import fails half-way, the half database is dropped again.
+  - What another server's dialect needs is looked for in the text of every dump beforehand, and all of it is told at once.
+    MariaDB's sandbox line and the SQL mode V(NO_AUTO_CREATE_USER), where the server does not know it, are left out; InnoDB's strictness is
+    switched off for the import, so that a table that its own server took is not refused for the width of its rows.
   - With O(seafile_root) Seafile's own database account is created when it is missing, and granted all privileges on Seafile's databases.
     An account that exists keeps its password; when it is not the one in Seafile's configuration, the module fails before any change.
 options:
@@ -74,6 +77,32 @@ options:
       - It also marks a database whose import was interrupted, which the next run may then replace without O(replace).
       - Reading the checksums reads every row. Without O(record) every run imports again.
     type: path
+  collations:
+    description:
+      - Collations (or character sets) that the server does not know, each with the one to take in its place, such as
+        V(utf8mb4_0900_ai_ci) with V(utf8mb4_unicode_520_ci). They are replaced in the definitions of databases, tables, columns, views and routines
+        while the dump is read; rows are never looked into.
+      - Without it such a dump fails the module with the code V(database-collation-unknown), which proposes what the server has.
+      - Where two names differ only in ways that the new collation does not tell apart, a unique key refuses the second, and the import fails.
+    type: dict
+    default: {}
+    version_added: "0.2.0"
+  definers:
+    description:
+      - What becomes of views, triggers, events and routines whose definer is an account that the server does not have.
+      - V(refuse) fails the module before any change and names them; V(keep) creates them as they are, so that they fail when they are used;
+        V(replace) makes O(login_user) their definer, with its privileges.
+    type: str
+    choices: [refuse, keep, replace]
+    default: refuse
+    version_added: "0.2.0"
+  accept_newer_server:
+    description:
+      - Whether to import a dump that was made on a newer release of MariaDB or MySQL than the server is.
+      - Without it such a dump fails the module with the code V(database-server-older).
+    type: bool
+    default: false
+    version_added: "0.2.0"
 attributes:
   check_mode:
     support: full
@@ -156,6 +185,13 @@ accounts:
   type: list
   elements: dict
   sample: [{user: seafile, created: true, granted: [seafile-db, ccnet-db, seahub-db]}]
+notes:
+  description: What was rewritten on the way into the server, one phrase each.
+  returned: success
+  type: list
+  elements: str
+  sample: ["dump of seafile-db: utf8mb4_0900_ai_ci became utf8mb4_unicode_520_ci"]
+  version_added: "0.2.0"
 code:
   description: Stable code of the failure.
   returned: failure
@@ -172,7 +208,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_import_run
+from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_dialect, mysql_import_run
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client
 from ansible_collections.seafleet.seafile.plugins.module_utils.restore_login import LOGIN_ARGUMENTS
@@ -189,6 +225,7 @@ def action(module: AnsibleModule) -> dict[str, t.Any]:
         accounts=mysql_import_run.accounts_of(configured),
         replace=params["replace"],
         record=mysql_import_run.Record(params["record"]),
+        choices=mysql_dialect.parse_choices(params["collations"], params["definers"], params["accept_newer_server"]),
     )
     return work.preview() if module.check_mode else work.run()
 
@@ -203,6 +240,9 @@ def main() -> None:
             **LOGIN_ARGUMENTS,
             "replace": {"type": "bool", "default": False},
             "record": {"type": "path"},
+            "collations": {"type": "dict", "default": {}},
+            "definers": {"type": "str", "choices": list(mysql_dialect.DEFINER_CHOICES), "default": "refuse"},
+            "accept_newer_server": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

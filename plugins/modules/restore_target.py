@@ -11,8 +11,10 @@ short_description: Clear the place of a restore without losing anything, and rec
 version_added: "0.1.0"
 author: The seafleet.seafile contributors (@seafleet)
 description:
-  - V(cleared) moves what is in the Seafile directory aside by a rename and notes that a restore has begun. The safety
-    copy is never removed by this collection. A restore of the same set that was interrupted is continued instead.
+  - V(cleared) makes a safety copy of what is there and notes that a restore has begun. Those of the databases of O(dumps) that are there
+    are dumped, the Seafile directory is moved aside by a rename, and both are recorded as one thing, which M(seafleet.seafile.safety_copy_info)
+    lists and M(seafleet.seafile.safety_copy) brings back. This collection never removes one.
+  - A restore of the same set that was interrupted is continued instead; what it has imported is no state worth keeping.
   - A Seafile directory that is a mount point keeps its place; its contents move into C(.seafleet-before-<time>) inside it.
   - V(restored) notes that the restore has ended, with fingerprints of all that was restored, so that a second run can
     tell that nothing is left to do.
@@ -59,10 +61,15 @@ options:
       directory that is moved aside has it, it is copied back, for programs are no part of a backup.
     type: str
   dumps:
-    description: The set's C(databases), as in its manifest.
+    description: The set's C(databases), as in its manifest, under the names that they get on this target.
     type: list
     elements: dict
     default: []
+  running:
+    description: Whether Seafile was running before it was stopped for this restore; the safety copy tells it.
+    type: bool
+    default: false
+    version_added: "0.2.0"
   owner:
     description: The user that owns everything in place of the recorded ones, if one was given to M(seafleet.seafile.file_attributes).
     type: str
@@ -70,13 +77,13 @@ options:
     description: As O(owner), for the group.
     type: str
   login_host:
-    description: The database server, for the fingerprints of MySQL databases.
+    description: The database server, for dumps and fingerprints of MySQL databases.
     type: str
   login_port:
     description: Its port.
     type: int
   login_user:
-    description: The account that may read the restored databases.
+    description: The account that may read the databases.
     type: str
     default: root
   login_password:
@@ -94,6 +101,7 @@ EXAMPLES = r"""
     seafile_root: /opt/seafile
     state_dir: /var/lib/seafleet/files.example.org
     set_id: 20261123T030000Z
+    dumps: "{{ manifest.databases }}"
 """
 
 RETURN = r"""
@@ -102,6 +110,18 @@ safety_directory:
   returned: success
   type: str
   sample: /opt/seafile.before-20261124T081500Z
+safety_copy:
+  description: The moment by which the safety copy is named. Null when a restore is continued whose copy an older release made.
+  returned: with O(state=cleared)
+  type: str
+  sample: 20261124T081500Z
+  version_added: "0.2.0"
+safety_dumps:
+  description: Directory of the dumps of the databases that were there, or null when there were none.
+  returned: with O(state=cleared)
+  type: str
+  sample: /var/lib/seafleet/files.example.org/before-20261124T081500Z/databases
+  version_added: "0.2.0"
 earlier:
   description: Safety copies of restores that were begun here before and have not ended; the oldest holds what was there at first.
   returned: with O(state=cleared)
@@ -125,12 +145,48 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_schema, restore_state, rsync, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_schema, restore_state, rsync, safety_copies, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import new_set_id, require_set_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import is_inside
 from ansible_collections.seafleet.seafile.plugins.module_utils.restore_login import LOGIN_ARGUMENTS, login
+
+
+def _continue(params, root, check_mode):
+    """Go on with the restore that was interrupted here; None when there is none."""
+    record = restore_state.read(params["state_dir"])
+    if not restore_state.continues(record, params["set_id"], root, params["heads"]):
+        return None
+    result = restore_state.clear(root, params["state_dir"], params["set_id"], record.get("began", ""), not check_mode, params["heads"])
+    copy = safety_copies.read(params["state_dir"], record.get("began", ""))
+    return dict(result, safety_copy=copy.get("moment"), safety_dumps=_dumps_of(params["state_dir"], copy, []))
+
+
+def _begin(params, root, check_mode):
+    """Make the safety copy, then clear the place."""
+    state_dir, set_id = params["state_dir"], params["set_id"]
+    copy = safety_copies.pending(state_dir, root)
+    there = safety_copies.locate(copy) if copy else None
+    to_dump = []
+    if copy is None:
+        moment = safety_copies.new_moment(state_dir, root, utc_now())
+        copy = safety_copies.plan(state_dir, root, moment, "restore", params["running"], set_id=set_id)
+        names = [dump["name"] for dump in sets.require_dumps(params["dumps"], "dumps") if dump["engine"] == "mysql"]
+        client = mysql_client.Client(login(params)) if names else None
+        to_dump = safety_copies.add_databases(copy, client, names) if client else []
+        if not check_mode:
+            safety_copies.abandon(state_dir, root)
+            safety_copies.make(state_dir, copy, client, to_dump)
+    result = restore_state.clear(root, state_dir, set_id, copy["moment"], not check_mode, params["heads"])
+    result["safety_directory"] = result["safety_directory"] or there
+    if not check_mode:
+        safety_copies.complete(state_dir, dict(copy, set_id=set_id), result["safety_directory"])
+    return dict(result, safety_copy=copy["moment"], safety_dumps=_dumps_of(state_dir, copy, to_dump))
+
+
+def _dumps_of(state_dir, copy, to_dump):
+    return os.path.join(safety_copies.place(state_dir, copy["moment"]), safety_copies.DATABASES) if copy.get("dumps") or to_dump else None
 
 
 def cleared(module):
@@ -142,7 +198,7 @@ def cleared(module):
     require_set_id(params["set_id"])
     if is_inside(params["state_dir"], root):
         raise SeafileError("path-invalid", params["state_dir"], "it lies inside the directory that is moved aside", "choose another state_dir")
-    result = restore_state.clear(root, params["state_dir"], params["set_id"], new_set_id(utc_now()), not module.check_mode, params["heads"])
+    result = _continue(params, root, module.check_mode) or _begin(params, root, module.check_mode)
     result["programs"] = None
     if not module.check_mode:
         copies = [result["safety_directory"], *reversed(result["earlier"])]
@@ -191,6 +247,7 @@ def main():
             programs={"type": "str"},
             storage={"type": "str", "default": "seafile-data/storage"},
             dumps={"type": "list", "elements": "dict", "default": []},
+            running={"type": "bool", "default": False},
             owner={"type": "str"},
             group={"type": "str"},
             **LOGIN_ARGUMENTS,

@@ -13,6 +13,8 @@ author: The seafleet.seafile contributors (@seafleet)
 description:
   - Looks at the Seafile directory, running programs, databases, tools, accounts and free space of a restore target, and
     reports everything that is in the way at once. Changes nothing.
+  - Asks the database server whether it takes the set's dumps, as far as their entries tell what they need (sets of older releases tell less;
+    M(seafleet.seafile.mysql_import) looks into the dumps themselves); whether O(login_user) may do what a restore does, is told all at once.
   - Tells whether the target still is exactly what an earlier restore made, so that a second run does nothing.
 extends_documentation_fragment: [seafleet.seafile.attributes]
 attributes:
@@ -73,6 +75,26 @@ options:
     description: Bytes that the restored directory needs.
     type: int
     default: 0
+  collations:
+    description: As for M(seafleet.seafile.mysql_import). A set whose dumps tell a collation that the database server lacks is a problem unless it is mapped.
+    type: dict
+    default: {}
+    version_added: "0.2.0"
+  definers:
+    description: As for M(seafleet.seafile.mysql_import).
+    type: str
+    choices: [refuse, keep, replace]
+    default: refuse
+    version_added: "0.2.0"
+  accept_newer_server:
+    description: As for M(seafleet.seafile.mysql_import).
+    type: bool
+    default: false
+    version_added: "0.2.0"
+  database_user:
+    description: Seafile's own database account, which the restore makes when it is missing. The privileges that this takes are looked for.
+    type: str
+    version_added: "0.2.0"
   login_host:
     description: The database server.
     type: str
@@ -151,7 +173,8 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import attributes, compression, deployment, mysql_client, mysql_schema, restore_state, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import attributes, compression, deployment, mysql_client
+from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_dialect, mysql_schema, restore_state, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import existing_parent, free_bytes
 from ansible_collections.seafleet.seafile.plugins.module_utils.restore_login import LOGIN_ARGUMENTS, login
@@ -202,6 +225,29 @@ def _databases(params, names):
     return {name: found for name, found in tables.items() if found}, prints
 
 
+def _dialect_problems(params, dumps, replaced):
+    """Yield what keeps the database server, or the account, from taking I(dumps) in place of the databases I(replaced), as far as their entries tell."""
+    client = mysql_client.Client(login(params))
+    choices = mysql_dialect.parse_choices(params["collations"], params["definers"], params["accept_newer_server"])
+    version = client.value("VERSION()")
+    every = {dump["name"]: mysql_dialect.facts_of_entry(dump) for dump in dumps}
+    things = [thing for facts in every.values() for names in facts.definers.values() for thing in names]
+    problem = mysql_dialect.privilege_problem(client, list(every), {thing.partition(" ")[0] for thing in things}, replaced, params["database_user"])
+    if problem:
+        yield problem
+    there = mysql_dialect.accounts_there(client) if things and choices.definers == "refuse" else None
+    for dump in dumps:
+        what, facts = f"dump of {dump['name']}", every[dump["name"]]
+        # Seafile's own account is made by the restore
+        missing = {account: names for account, names in mysql_dialect.missing_definers(facts, there).items()
+                   if account.rpartition("@")[0] != params["database_user"]}
+        for problem in (
+                None if choices.accept_newer else mysql_dialect.newer(facts, version, what), mysql_dialect.collation_problem(client, facts, choices, what),
+                mysql_dialect.table_name_problem(client, dump.get("tables") or [], what), mysql_dialect.definer_problem(missing, what)):
+            if problem:
+                yield problem
+
+
 def inform(module):
     """Return what is on the target and what is in the way."""
     params = module.params
@@ -212,10 +258,12 @@ def inform(module):
         names = restore_state.content(root)
     except SeafileError as error:
         problems.append(error)
-    mysql = [dump["name"] for dump in sets.require_dumps(params["dumps"], "dumps") if dump["engine"] == "mysql"]
+    mysql = [dump for dump in sets.require_dumps(params["dumps"], "dumps") if dump["engine"] == "mysql"]
+    unfit = []
     if mysql:
         try:
-            tables, prints = _databases(params, mysql)
+            tables, prints = _databases(params, [dump["name"] for dump in mysql])
+            unfit = list(_dialect_problems(params, mysql, tables))
         except SeafileError as error:
             problems.append(error)
     record = restore_state.read(params["state_dir"])
@@ -225,6 +273,7 @@ def inform(module):
     restored = same and record.get("state") == "restored" and not wrong and not problems
     running = deployment.running([root])
     if not restored:
+        problems += unfit
         if not interrupted:
             problem = guard(params["name"], params["confirm"], names, tables)
             problems += [problem] if problem else []
@@ -260,6 +309,10 @@ def main():
             users={"type": "list", "elements": "str", "default": []},
             groups={"type": "list", "elements": "str", "default": []},
             needed_bytes={"type": "int", "default": 0},
+            collations={"type": "dict", "default": {}},
+            definers={"type": "str", "choices": list(mysql_dialect.DEFINER_CHOICES), "default": "refuse"},
+            accept_newer_server={"type": "bool", "default": False},
+            database_user={"type": "str"},
             **LOGIN_ARGUMENTS,
         ),
         supports_check_mode=True,

@@ -21,6 +21,8 @@ description:
   - With O(fallback) the newest set is taken, and each library that is damaged in it comes from the newest older set in
     which it is whole, together with its origin and sub-libraries. A restore sets their heads with
     M(seafleet.seafile.library_heads).
+  - With O(roll_forward) each other library gets the newest complete commit that the backup has of it, where the set's databases
+    have an older one.
   - Writes the list of exactly the objects that the chosen state reaches. A restore takes no others, because newer objects
     beside an older database make sync clients delete files.
   - Runs on the backup host.
@@ -62,6 +64,31 @@ options:
       - A library that no older set has whole stays a finding, which fails the module unless O(accept_damage) names it.
     type: bool
     default: false
+  roll_forward:
+    description:
+      - Take each living library from its head in the set to its newest complete descendant among the commits of the backup. Objects that
+        are newer than the set's dump were pulled after it, and by every later run.
+      - A commit is taken only when the whole way from it back to the set's head is there, when all that must be there below it is
+        there, and when the content of each object that is newly reached has its id. A newer one that lacks something is left, an
+        older one that is complete is taken.
+      - Of several that do not contain each other, the one with the most newer commits is taken, then the newest. The others are
+        told in RV(notes).
+      - A library whose encryption is another one in a newer commit, or that would lose the folder of one of its sub-libraries, does
+        not go past that commit. An origin and its sub-libraries go forward together, with the base commit that belongs to their
+        new heads, or not at all.
+      - Deleted libraries, those that were purged since, and those that O(fallback) takes from an older set stay as they are.
+      - What was written after the set was made but taken back on purpose (files encrypted by malware, say) comes back too.
+    type: bool
+    default: false
+  objects:
+    description:
+      - V(closure) lists the objects that the chosen state reaches.
+      - V(all) lists everything that the backup has of the set's libraries, newer objects too. With these beside an older database a
+        sync client takes its own newer files for deleted and B(deletes them). Use it only when all sync tokens are removed
+        before Seafile starts (M(seafleet.seafile.sync_tokens)).
+    type: str
+    choices: [closure, all]
+    default: closure
   accept_damage:
     description:
       - Ids of libraries whose missing and damaged objects are known and accepted. A set that is damaged in nothing else counts
@@ -88,6 +115,12 @@ EXAMPLES = r"""
     backup_root: /srv/seafile-backup
     server: files.example.org
     fallback: true
+
+- name: Choose the newest verified set, and what was pulled since its dump
+  seafleet.seafile.set_choice:
+    backup_root: /srv/seafile-backup
+    server: files.example.org
+    roll_forward: true
 """
 
 RETURN = r"""
@@ -119,7 +152,7 @@ libraries:
   type: list
   elements: dict
 objects:
-  description: Number of objects that are restored and their bytes on disk, by kind.
+  description: Number of objects in the list and their bytes on disk, by kind.
   returned: success
   type: dict
   sample:
@@ -137,7 +170,7 @@ passed_over:
       reasons:
         - "History: commit 36ac6324c0d4ef9c0e6501979eae0dba3d1b374f missing (there is no such file)"
 heads:
-  description: With O(fallback), the commit that each library from an older set gets as its head, by the library's id.
+  description: The commit that each library from an older set, and each that is rolled forward, gets as its head, by the library's id.
   returned: success
   type: dict
   sample: {08cb4330-5c51-4e91-a6a0-5409053e95af: 4bb857aec4dab87a16baed28f65fa7951291b610}
@@ -145,6 +178,7 @@ sub_libraries:
   description:
     - With O(fallback), for sub-libraries from an older set the C(base_commit) and C(path) that they had there, where those are others
       than in RV(set). Beside an older head a newer base would make the server's next merge take changes back.
+    - With O(roll_forward), for sub-libraries whose origin has merged them since, the C(base_commit) of the last such merge.
   returned: success
   type: dict
   sample: {}
@@ -180,6 +214,43 @@ fallbacks:
       set_id: 20261123T094411Z
       head: 4bb857aec4dab87a16baed28f65fa7951291b610
       reason: "History: commit 36ac6324c0d4ef9c0e6501979eae0dba3d1b374f missing (there is no such file)"
+rolled_forward:
+  description: With O(roll_forward), one entry for each library that goes forward.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    library:
+      description: The library's id.
+      type: str
+      returned: always
+    name:
+      description: Its name in the new head.
+      type: str
+      returned: always
+    from:
+      description: Its head in the set.
+      type: str
+      returned: always
+    to:
+      description: The head that it gets.
+      type: str
+      returned: always
+    commits:
+      description: How many commits are gained.
+      type: int
+      returned: always
+    time:
+      description: When the new head was written, by the clock of the client that wrote it.
+      type: str
+      returned: always
+  sample:
+    - library: 08cb4330-5c51-4e91-a6a0-5409053e95af
+      name: History
+      from: 4bb857aec4dab87a16baed28f65fa7951291b610
+      to: 36ac6324c0d4ef9c0e6501979eae0dba3d1b374f
+      commits: 1
+      time: "2026-11-23T09:45:10Z"
 known_damage:
   description: Objects that are missing or damaged on the server itself, as the set's verification found, C(KIND/STORE/ID).
   returned: success
@@ -229,6 +300,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.seafleet.seafile.plugins.module_utils import closure, set_choice, set_order, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
+from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
 
 
 def choose(module):
@@ -236,19 +308,21 @@ def choose(module):
     params = module.params
     accepted = set_order.require_library_ids(params["accept_damage"], "accept_damage")
     layout = ServerLayout(params["backup_root"], params["server"])
-    request = set_choice.Request(params["set_id"], params["before"], accepted, params["fallback"])
+    request = set_choice.Request(params["set_id"], params["before"], accepted, params["fallback"], params["roll_forward"])
     choice = set_choice.choose(layout, sets.catalogue(layout), request)
     candidate, examined = choice.candidate, choice.examined
-    paths = dict(candidate.paths, object_list=layout.object_list(choice.list_key()))
-    changed = not closure.list_is_current(examined.walked, paths["object_list"])
+    everything = params["objects"] == "all"
+    listed = set_choice.Everything(ObjectStore(layout.objects), candidate.pointers) if everything else examined.walked
+    paths = dict(candidate.paths, object_list=layout.object_list(choice.list_key() + ("-all" if everything else "")))
+    changed = not closure.list_is_current(listed, paths["object_list"])
     if changed and not module.check_mode:
-        closure.write_list(examined.walked, paths["object_list"])
+        closure.write_list(listed, paths["object_list"])
     found = examined.findings + examined.known
     return {
         "changed": changed, "set": candidate.row, "manifest": dict(candidate.manifest, verification=candidate.row.get("verification")), "paths": paths,
-        "libraries": examined.walked.libraries, "objects": examined.walked.totals(), "passed_over": choice.passed_over,
+        "libraries": examined.walked.libraries, "objects": listed.totals(), "passed_over": choice.passed_over,
         "heads": choice.heads, "sub_libraries": {library: {"base_commit": place.base, "path": place.path} for library, place in choice.places.items()},
-        "fallbacks": choice.fallbacks, "known_damage": choice.known_damage(),
+        "fallbacks": choice.fallbacks, "rolled_forward": choice.rolled_forward or [], "known_damage": choice.known_damage(),
         "findings": set_choice.as_result(found, lambda finding: finding.library in accepted, candidate.known.covers), "findings_total": len(found),
         "report": set_choice.report(choice), "notes": choice.notes}
 
@@ -261,6 +335,8 @@ def main():
             "set_id": {"type": "str"},
             "before": {"type": "str"},
             "fallback": {"type": "bool", "default": False},
+            "roll_forward": {"type": "bool", "default": False},
+            "objects": {"type": "str", "choices": ["closure", "all"], "default": "closure"},
             "accept_damage": {"type": "list", "elements": "str", "default": []},
         },
         mutually_exclusive=[("set_id", "before")],

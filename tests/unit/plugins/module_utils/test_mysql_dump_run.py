@@ -155,6 +155,7 @@ def run(request, tmp_path, monkeypatch):
     """Return a function that dumps with a program whose body is given; the directory for the dumps is run.dest."""
     expected = {name: "same" for name in TABLES}
     monkeypatch.setattr(mysql_dump_run, "_signatures", lambda inspection: expected)
+    monkeypatch.setattr(mysql_dump_run.mysql_dialect, "of_databases", lambda client, names: {name: {"collations": [], "definers": {}} for name in names})
     dest = tmp_path / "dest"
 
     def call(body, progress=None, **changes):
@@ -164,7 +165,8 @@ def run(request, tmp_path, monkeypatch):
         databases = {name: mysql_schema.Database(name, "utf8mb4", "utf8mb4_general_ci", tables, tuple(table for table in tables if table[0] == "v"), (),
                                                  1 << 20, "same") for name, tables in TABLES.items()}
         values = {"names": list(TABLES), "databases": databases, "program": str(program), "client_version": "mariadb-dump  Ver 10.19 MariaDB", "lock": False,
-                  "estimated_bytes": 3 << 20, "client": types.SimpleNamespace(login=Login(user="seafile", password="canary#1"), source="seafile.conf")}
+                  "estimated_bytes": 3 << 20, "server_version": "10.11.19-MariaDB",
+                  "client": types.SimpleNamespace(login=Login(user="seafile", password="canary#1"), source="seafile.conf")}
         values.update(changes)
         return mysql_dump_run.dump(types.SimpleNamespace(**values), str(dest), 1, mysql_dump_run.Reader(), request.param, progress)
 

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.seafleet.seafile.plugins.module_utils import atomic, pointers, set_choice, set_order, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
+from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
 from ansible_collections.seafleet.seafile.plugins.module_utils.set_choice import Request
 from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils.synthetic_store import Maker
 
@@ -447,6 +448,89 @@ def test_a_library_whose_row_of_heads_is_double_does_not_fall_back(backup):
     family = candidate.family(backup.ids["A"])
     family[0].heads.append(bytes(range(20)))
     assert set_choice.older_state(family, candidate.libraries, MONDAY) == "A has not exactly one head"
+
+
+# -- newer states than the set's ---------------------------------------------------------------------------------------
+
+
+def test_rolled_forward_libraries_get_what_was_pulled_since_the_dump_and_each_is_listed(backup):
+    backup.seal(MONDAY, backup.record())
+    before = dict(backup.heads)
+    for dummy in range(2):
+        backup.write("A")
+    choice = backup.choose(roll_forward=True)
+    assert choice.heads == {backup.ids["A"]: backup.heads["A"]} and choice.places == {}
+    time = "1970-01-01T00:16:44Z"
+    assert choice.rolled_forward == [
+        {"library": backup.ids["A"], "name": "A", "from": before["A"], "to": backup.heads["A"], "commits": 2, "time": time}]
+    assert {row["name"]: row["head"] for row in choice.examined.walked.libraries} == backup.heads
+    assert os.path.relpath(backup.files["A"], backup.layout.objects) in backup.paths(choice)
+    said = set_choice.report(choice)
+    assert f"rolled forward: A ({backup.ids['A']}) by 2 commits, to {backup.heads['A']} of {time}" in said
+    assert choice.list_key().startswith(MONDAY) and choice.list_key() != MONDAY
+    plain = backup.choose()
+    assert (plain.heads, plain.rolled_forward, plain.list_key()) == ({}, None, MONDAY), "off by default"
+
+
+def test_when_nothing_is_newer_that_is_said(backup):
+    backup.seal(MONDAY, backup.record())
+    choice = backup.choose(roll_forward=True)
+    assert choice.rolled_forward == [] and choice.list_key() == MONDAY
+    assert "rolled forward: nothing, no library has a newer complete commit in the backup" in set_choice.report(choice)
+
+
+def test_a_library_that_falls_back_is_not_rolled_forward_and_the_others_are(backup):
+    old = backup.heads["A"]
+    backup.seal(MONDAY, backup.record())
+    backup.write("A")
+    lost = backup.files["A"]
+    backup.seal(TUESDAY, backup.record(backup.finding("A", lost)))
+    os.unlink(lost)
+    for name in ("A", "B"):
+        backup.write(name)
+    choice = backup.choose(fallback=True, roll_forward=True)
+    assert taken(choice) == TUESDAY and choice.heads == {backup.ids["A"]: old, backup.ids["B"]: backup.heads["B"]}
+    assert [entry["name"] for entry in choice.fallbacks] == ["A"] and [entry["name"] for entry in choice.rolled_forward] == ["B"]
+
+
+def test_an_older_set_rolled_forward_goes_to_the_newest_state_of_its_libraries_alone(backup):
+    backup.seal(MONDAY, backup.record())
+    backup.write("A")
+    backup.add("New")
+    backup.seal(TUESDAY, backup.record())
+    choice = backup.choose(before=TUESDAY, roll_forward=True)
+    assert taken(choice) == MONDAY and choice.heads == {backup.ids["A"]: backup.heads["A"]}
+
+
+def test_what_is_damaged_at_the_source_keeps_no_library_from_going_forward(backup):
+    backup.write("A")
+    block = backup.files["A"]
+    os.unlink(block)
+    backup.seal(MONDAY, backup.record(backup.finding("A", block, where="source")))
+    backup.write("A")
+    choice = backup.choose(roll_forward=True)
+    assert choice.heads == {backup.ids["A"]: backup.heads["A"]} and len(choice.known_damage()) == 1
+
+
+def test_everything_is_what_the_backup_has_of_the_sets_libraries(backup):
+    backup.add("S", origin="A")
+    backup.seal(MONDAY, backup.record())
+    backup.write("S")
+    backup.write("A")
+    choice = backup.choose()
+    backup.add("New")
+    empty = backup.maker.path("blocks", backup.ids["A"], "f" * 40)
+    os.makedirs(os.path.dirname(empty), exist_ok=True)
+    with open(empty, "wb"):
+        pass  # what a power loss leaves is no object
+    everything = set_choice.Everything(ObjectStore(backup.layout.objects), choice.candidate.pointers)
+    paths = list(everything.paths())
+    there = {os.path.relpath(os.path.join(where, name), backup.layout.objects) for where, dummy, names in os.walk(backup.layout.objects) for name in names}
+    assert paths == sorted(paths) and set(paths) == {path for path in there if backup.ids["New"] not in path and not path.endswith("f" * 38)}
+    assert set(paths) > backup.paths(choice)
+    totals = everything.totals()
+    assert sum(kind["files"] for kind in totals.values()) == len(paths)
+    assert totals["commits"]["bytes"] == sum(os.path.getsize(os.path.join(backup.layout.objects, path)) for path in paths if path.startswith("commits/"))
 
 
 @pytest.mark.parametrize("ids", [["All"], [None], ["A" * 36], [1]])

@@ -98,7 +98,7 @@ def test_dumps_of_another_form_are_refused_without_a_traceback(tmp_path, dumps):
 @pytest.mark.parametrize("changes", [{"seafile_root": "/"}, {"seafile_root": "relative"}, {"state_dir": "STATE"}])
 def test_a_place_that_must_not_be_moved_aside_is_refused(tmp_path, changes):
     root = str(tmp_path / "haiwen")
-    params = dict(seafile_root=root, state_dir=str(tmp_path / "state"), set_id=SET, heads={})
+    params = dict(seafile_root=root, state_dir=str(tmp_path / "state"), set_id=SET, heads={}, dumps=[], running=False, programs=None)
     params.update({key: f"{root}/state" if value == "STATE" else value for key, value in changes.items()})
     with pytest.raises(SeafileError) as caught:
         restore_target.cleared(module(**params))

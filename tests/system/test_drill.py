@@ -1,0 +1,107 @@
+# Copyright (c) 2026 The seafleet.seafile contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Drills on the backup host: of good sets, of sets whose objects were damaged after they were verified, and what is left of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import types
+import typing as t
+
+import pytest
+
+from fleet import BACKUPS, FIXTURES, Fleet
+
+PLACE = "/var/tmp/seafleet-drill"
+DAMAGES = [damage for damage in json.loads((FIXTURES / "damage.json").read_text(encoding="utf-8"))["damages"] if damage["name"] != "stray_files"]
+SPOIL = "import sys; p = sys.argv[1]; c = open(p, 'rb').read(); open(p, 'wb').write(c[:100] + bytes([c[100] ^ 1]) + c[101:])"
+
+
+def spoil(fleet: Fleet, server: str, damage: dict[str, t.Any]) -> None:
+    """Apply one entry of damage.json to the backup of I(server), whose objects are hard links to those of another."""
+    for name in damage["paths"]:
+        path = shlex.quote(f"{BACKUPS}/{server}/objects/" + name.partition("/storage/")[2])
+        own = f"chmod u+w {path} && cp {path} {path}.own && mv {path}.own {path}"
+        action = {"bitflip": f"{own} && python3 -c {shlex.quote(SPOIL)} {path}", "truncated": f"{own} && truncate -s 200 {path}", "missing": f"rm {path}"}
+        fleet.run("backup1", action[damage["name"].split("_")[0]])
+
+
+@pytest.fixture(scope="module")
+def fleet(shared_hosts: t.Callable[..., t.Any]) -> Fleet:
+    """A server with SQLite files, one with MariaDB, and a copy of the first one's backup for each damage."""
+    fleet = Fleet(shared_hosts("server1", "server2", "backup1"))
+    fleet.add("files", machine="server1")
+    fleet.add("maria", machine="server2")
+    fleet.deploy("files")
+    fleet.deploy("maria", "seafile-11-mariadb")
+    fleet.ok("prepare")
+    fleet.backup("files", "maria")
+    for damage in DAMAGES:
+        fleet.add(damage["name"], machine="server1", root=f"/opt/{damage['name']}")
+        fleet.run("backup1", f"cd {BACKUPS} && mkdir {damage['name']} && cp -al files/objects {damage['name']}/ && cp -a files/sets {damage['name']}/")
+        spoil(fleet, damage["name"], damage)
+    return fleet
+
+
+@pytest.fixture(scope="module")
+def drilled(fleet: Fleet) -> types.SimpleNamespace:
+    """Two drills of all: one with a private database server, and one of the MariaDB server on the backup host's own."""
+    fleet.run("backup1", "mkdir -p /var/lib/collector")
+    sets = f"{BACKUPS}/files/sets", f"{BACKUPS}/files/objects", f"{BACKUPS}/maria/sets", f"{BACKUPS}/maria/objects"
+    before = fleet.listing("backup1", *sets), fleet.checksums("backup1")
+    result = fleet.playbook("drill", drill_metrics_dir="/var/lib/collector")
+    after = fleet.listing("backup1", *sets), fleet.checksums("backup1")
+    named = fleet.playbook("drill", "maria", drill_db_login_unix_socket="/run/mysqld/mysqld.sock")
+    return types.SimpleNamespace(result=result, before=before, after=after, named=named)
+
+
+def report(fleet: Fleet, server: str, number: int = 0) -> dict[str, t.Any]:
+    """The report of a drill of I(server), the oldest first."""
+    names = fleet.run("backup1", f"ls {BACKUPS}/{server}/drills/*.json").split()
+    return json.loads(fleet.run("backup1", f"cat {names[number]}"))
+
+
+@pytest.mark.parametrize("server", ["files", "maria"])
+def test_a_good_set_passes_with_its_times_and_counts(fleet, drilled, server):
+    assert drilled.result.recap[server]["failed"] == 0, drilled.result.output
+    value = report(fleet, server)
+    assert value["state"] == "passed" and value["set_id"] == fleet.sets(server)[-1]
+    assert value["libraries"] >= 12 and value["objects"] > 1000 and value["rows"] > 50 and value["tables"] > 50
+    assert 0 < value["recovery_seconds"] < 3600 and value["lost_seconds"] > 0
+    page = fleet.run("backup1", f"cat {BACKUPS}/{server}/drills/*.html")
+    assert f"The backup of {server} came back whole in " in page
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage["name"])
+def test_every_damage_fails_the_drill_and_is_named(fleet, drilled, damage):
+    assert drilled.result.recap[damage["name"]]["failed"] == 1, drilled.result.output
+    value = report(fleet, damage["name"])
+    assert value["state"] == "failed"
+    object_id = re.sub(r".*/(\w\w)/(\w+)$", r"\1\2", damage["paths"][0])
+    assert object_id in " ".join(value["reasons"])
+
+
+def test_nothing_of_a_drill_stays_but_its_report(fleet, drilled):
+    assert fleet.run("backup1", f"ls -A {PLACE}", check=False) == ""
+    assert fleet.run("backup1", f"pgrep -af {PLACE}", check=False) == ""
+    assert drilled.before == drilled.after, "no set and no object was written to, and no database of the host"
+
+
+def test_a_drill_on_a_server_that_others_use_leaves_nothing_there(fleet, drilled):
+    assert drilled.named.code == 0, drilled.named.output
+    assert report(fleet, "maria", -1)["state"] == "passed"
+    assert fleet.run("backup1", "mariadb -BNe \"SHOW DATABASES LIKE 'drill%'; SELECT user FROM mysql.user WHERE user LIKE 'drill%'\"") == ""
+    assert fleet.checksums("backup1") == drilled.before[1]
+
+
+def test_no_password_is_in_the_output(fleet, drilled):
+    assert "seafile-Pass.w0rd" not in drilled.result.output + drilled.named.output
+
+
+def test_metrics_tell_of_both_outcomes(fleet, drilled):
+    text = fleet.run("backup1", "cat /var/lib/collector/*.prom")
+    assert 'seafile_backup_drill_success{server="files"} 1' in text
+    assert f'seafile_backup_drill_success{{server="{DAMAGES[0]["name"]}"}} 0' in text
