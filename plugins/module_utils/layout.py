@@ -105,6 +105,8 @@ class ServerLayout:
         """The list of new objects, cut for the processes that pull them."""
         self.partial_objects = os.path.join(self.state, "partial")
         """Objects that a lost connection cut, from which the next run goes on."""
+        self.unclean = os.path.join(self.state, "unclean")
+        """There while half files may lie among the objects, for it was begun to bring very many at once."""
         self.slots = os.path.join(backup_root, ".seafleet", "streams")
         """One lock for each process that may pull into this backup host at once, for all servers."""
 

@@ -155,8 +155,8 @@ class _Planner:
                     self._note(name, table, row, twin)
                     continue
             elif other is not None:
-                if any(other is found or same(other, found) for found in live):
-                    own = next(found for found in live if same(other, found))
+                own = next((found for found in live if same(other, found)), None)
+                if own is not None:
                     live.remove(own)
                     deletes.append(Delete(table, own))
                     clashes = [found for found in clashes if not same(own, found)]
@@ -179,7 +179,9 @@ class _Planner:
                 result[reference.column] = now if not isinstance(value, str) else value
                 continue
             other = self.session.tables.get(reference.other_table.lower())
-            if other is None or reference.other_column not in other.columns or not self.session.find(other, [{reference.other_column: value}]):
+            # a number says nothing of a row that did not come along: another row may have it by now
+            if (other is None or reference.other_column not in other.columns or reference.other_column == other.auto
+                    or not self.session.find(other, [{reference.other_column: value}])):
                 self.plan.notes.append(f"{name}: a row that points at something in {reference.other_table} that is no more")
                 return None
         return result

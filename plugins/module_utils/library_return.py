@@ -229,7 +229,7 @@ class Return:
 
     def _people_there(self, people: t.Iterable[str]) -> set[str]:
         wanted = {person.lower(): person for person in people}
-        conditions = [{"email": spelling} for lower, person in wanted.items() for spelling in {lower, person}]
+        conditions = [{"email": spelling} for lower, person in wanted.items() for spelling in dict.fromkeys((lower, person))]
         found = [row for table in ("emailuser", "ldapusers") for row in self._ccnet(table, conditions)]
         return {wanted[str(row["email"]).lower()] for row in found if str(row["email"]).lower() in wanted}
 

@@ -5,20 +5,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
+import re
 import threading
 import time
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sets
-from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import write_json
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import write_atomically, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
-from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import OBJECT_KINDS, ServerLayout
 from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import Run
 
 _TOLD = 20
+# rsync's name for a file that is not whole yet
+_HALF = re.compile(r"\.[0-9a-f]{38}\.[A-Za-z0-9]{6}")
 
 
 def program(module: t.Any) -> tuple[str, tuple[int, ...] | None]:
@@ -136,3 +140,31 @@ def add(total: rsync.Report, other: rsync.Report) -> None:
     # every stream meets what is in the way at the top
     total.not_regular += [name for name in other.not_regular if name not in total.not_regular]
     total.changes = (total.changes + other.changes)[:100]
+
+
+def leftovers_may_come(layout: ServerLayout) -> None:
+    """Note that from now on half files may be left among the objects."""
+    write_atomically(layout.unclean, b"")
+
+
+def leftovers_are_gone(layout: ServerLayout) -> None:
+    """Note that every process which writes objects has ended by itself."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(layout.unclean)
+
+
+def remove_leftovers(layout: ServerLayout) -> int:
+    """Remove the half files that a killed run may have left among the objects; return how many there were.
+
+    To be called with the server's lock held, which every process that writes objects holds too: whoever wrote them is gone. Costs a listing
+    of all directories, and nothing where no run was killed.
+    """
+    if not os.path.lexists(layout.unclean):
+        return 0
+    removed = 0
+    for kind in OBJECT_KINDS:
+        for folder, unused, names in os.walk(os.path.join(layout.objects, kind)):
+            for name in filter(_HALF.fullmatch, names):
+                os.unlink(os.path.join(folder, name))
+                removed += 1
+    return removed

@@ -25,9 +25,9 @@ def mentions(folder: Folder, move: Move) -> list[str]:
 
     Such files belong to other programs or to people and are left as they are.
     """
-    words = [host for host in move.hosts]
+    words = move.hosts
     if move.from_root and not move.to_root.startswith(move.from_root):
-        words.append(move.from_root)
+        words = words + [move.from_root]
     if not words:
         return []
     pattern = re.compile(b"|".join(re.escape(os.fsencode(word)) for word in words), re.IGNORECASE)

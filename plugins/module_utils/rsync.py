@@ -98,8 +98,10 @@ class Pull:
     """Of all objects those whose id begins with one of these hexadecimal digits; empty for all."""
     compress: bool = False
     partial_dir: str | None = None
-    """Where files are written until they are whole, and one that a lost connection cut is kept, so that the next try goes on within it.
-    On the file system of I(dest): from another one rsync would copy, and not at once."""
+    """Where a file is kept that a lost connection cut, so that the next try goes on within it."""
+    temp_dir: str | None = None
+    """Where files are written until they are whole, in place of their own directories. This and I(partial_dir) lie on the file system of
+    I(dest): from another one rsync would copy, and not at once."""
     lead: t.Sequence[str] = ()
     """Words before rsync's own, such as C(nice -n 10)."""
     control_path: str | None = None
@@ -264,7 +266,9 @@ def pull_argv(rsync: str, pull: Pull) -> list[str]:
     if pull.most_bytes:
         argv += [f"--max-size={pull.most_bytes}"]
     if pull.partial_dir:
-        argv += [f"--partial-dir={pull.partial_dir}", f"--temp-dir={pull.partial_dir}"]
+        argv += [f"--partial-dir={pull.partial_dir}"]
+    if pull.temp_dir:
+        argv += [f"--temp-dir={pull.temp_dir}"]
     if pull.compress:
         argv += ["--compress"]
     if pull.bandwidth_limit:

@@ -70,6 +70,11 @@ options:
     type: bool
     default: false
     version_added: "0.2.0"
+  rewritten:
+    description: Files that were changed on purpose after they came, relative path to SHA-256, as M(seafleet.seafile.deployment_place) returns them.
+    type: dict
+    default: {}
+    version_added: "0.2.0"
   owner:
     description: The user that owns everything in place of the recorded ones, if one was given to M(seafleet.seafile.file_attributes).
     type: str
@@ -227,6 +232,7 @@ def restored(module):
     staged = os.path.join(state_dir, restore_state.SET)
     with open(os.path.join(staged, sets.SUMS), "rb") as stream:
         sums = sets.parse_sums(stream.read())
+    sums.update({f"files/{name}": value for name, value in params["rewritten"].items()})
     os.replace(os.path.join(staged, "attributes.json"), os.path.join(state_dir, restore_state.ATTRIBUTES))
     record = restore_state.finish(
         state_dir, new_set_id(utc_now()), fingerprints, [dump["name"] for dump in dumps if dump["engine"] == "sqlite"], sums,
@@ -248,6 +254,7 @@ def main():
             storage={"type": "str", "default": "seafile-data/storage"},
             dumps={"type": "list", "elements": "dict", "default": []},
             running={"type": "bool", "default": False},
+            rewritten={"type": "dict", "default": {}},
             owner={"type": "str"},
             group={"type": "str"},
             **LOGIN_ARGUMENTS,

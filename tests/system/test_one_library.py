@@ -143,7 +143,8 @@ def told(request: pytest.FixtureRequest, fleet: Fleet) -> types.SimpleNamespace:
     told.checked = fleet.playbook("restore_library", server, check=True, restore_library_id="Alice documents")
     told.after_check = dump(fleet, server)
     told.left_by_check = leftovers(fleet)
-    fleet.run("server1", f"rm -f /root/enough; nohup python3 -c {shlex.quote(BUSY)} {fleet.root(server)} {engine(server)} >/root/busy 2>&1 </dev/null & sleep 1")
+    busy = f"python3 -c {shlex.quote(BUSY)} {fleet.root(server)} {engine(server)}"
+    fleet.run("server1", f"rm -f /root/enough; nohup {busy} >/root/busy 2>&1 </dev/null & sleep 1")
     told.back = fleet.playbook("restore_library", server, restore_library_id="Alice documents")
     told.busy = [int(word) for word in fleet.run("server1", "touch /root/enough; sleep 1; cat /root/busy").split()]
     sql(fleet, server, "UPDATE SystemInfo SET info_value = '0' WHERE info_key = 'busy'")
@@ -197,10 +198,10 @@ def test_a_second_run_changes_nothing(told):
 
 
 @pytest.fixture(scope="module")
-def others(fleet: Fleet, told: types.SimpleNamespace) -> types.SimpleNamespace:
+def others(fleet: Fleet) -> types.SimpleNamespace:
     """A copy beside the original, a replacement, and a run that is killed."""
-    server, history = told.server, LIBRARIES[told.server]["History"]
-    others = types.SimpleNamespace(server=server, history=history)
+    server, history = "lite", LIBRARIES["lite"]["History"]
+    others = types.SimpleNamespace()
     others.before = dump(fleet, server)
     others.as_new = fleet.playbook("restore_library", server, restore_library_id="History", restore_library_mode="as_new")
     others.heads = sql(fleet, server, "SELECT commit_id FROM Branch WHERE commit_id IN (SELECT commit_id FROM Branch GROUP BY commit_id HAVING COUNT(*) > 1)")

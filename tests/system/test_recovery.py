@@ -35,6 +35,9 @@ def fleet(shared_hosts: t.Callable[..., t.Any]) -> Fleet:
     fleet = Fleet(shared_hosts("server1", "bare1", "backup1"))
     fleet.add("server1")
     fleet.deploy("server1", "seafile-11-mariadb")
+    fleet.run("server1", f"cd {ROOT}/conf && sed -i 's,^SERVICE_URL.*,SERVICE_URL = https://files.example.org,' ccnet.conf && "
+              "printf \"ALLOWED_HOSTS = ['files.example.org']  # not backup-files.example.org\\n\" >> seahub_settings.py && "
+              "mariadb seahub-db -e \"INSERT INTO constance_config (constance_key, value) VALUES ('SERVICE_URL', '\\\"https://files.example.org\\\"')\"")
     fleet.ok("prepare")
     fleet.backup("server1")
     fleet.add("bare1", restore_server="server1")
@@ -63,6 +66,18 @@ def completed(fleet: Fleet, restored: t.Any) -> types.SimpleNamespace:
     after = fleet.listing("bare1", f"{ROOT}/seafile-data", f"{ROOT}/conf"), fleet.checksums("bare1")
     again = fleet.ok("restore", "bare1", restore_prepare_host=True, **SERVICE)
     return types.SimpleNamespace(before=before, after=after, first=first, again=again)
+
+
+@pytest.fixture(scope="module")
+def moved(fleet: Fleet, completed: types.SimpleNamespace) -> types.SimpleNamespace:
+    """The same set once more, beside the first one: in another directory, other databases, for another account and address; then again."""
+    fleet.add("cloud", machine="bare1", root="/srv/cloud", restore_server="server1", restore_start=False)
+    place = {"restore_database_names": {f"{part}-db": f"cloud_{part}" for part in ("ccnet", "seafile", "seahub")}, "restore_database_user": "cloud",
+             "restore_database_password": "n3w-Pass.w0rd", "restore_service_url": "https://cloud.example.net"}
+    shown = fleet.ok("restore", "cloud", **place)
+    again = fleet.ok("restore", "cloud", **place)
+    other = fleet.playbook("restore", "cloud", **{**place, "restore_service_url": "https://other.example.net"})
+    return types.SimpleNamespace(shown=shown, again=again, other=other)
 
 
 def test_a_bare_machine_is_told_all_that_it_lacks_and_nothing_is_changed(fleet, unprepared):
@@ -97,6 +112,23 @@ def test_a_seafile_that_does_not_answer_fails_the_restore(fleet, completed):
     result = fleet.playbook("restore", "bare1", **{**SERVICE, "restore_health_url": "http://127.0.0.1:8001/", "restore_health_timeout": 5})
     assert result.code == 2
     assert "bare1: everything is restored and checked, but starting Seafile failed: " in result.output and "8001" in result.output
+
+
+def test_elsewhere_nothing_names_the_old_place_any_more_and_every_file_is_there(fleet, moved):
+    found = fleet.run("bare1", "cd /srv/cloud && grep -rnwE 'files[.]example[.]org|/opt/haiwen' conf | grep -v backup-files || true; "
+                      "mariadb cloud_seahub -BNe \"SELECT value FROM constance_config WHERE constance_key = 'SERVICE_URL'\"")
+    assert found == '"https://cloud.example.net"\n'
+    assert "ALLOWED_HOSTS = ['cloud.example.net']  # not backup-files.example.org" in fleet.run("bare1", "cat /srv/cloud/conf/seahub_settings.py")
+    fleet.run("bare1", "mariadb -u cloud -p'n3w-Pass.w0rd' -h 127.0.0.1 cloud_seafile -e 'SELECT 1 FROM Branch'")
+    fleet.run("bare1", "python3 /root/read_back.py rows --client mariadb --seafile cloud_seafile --ccnet cloud_ccnet > /root/rows.json")
+    truth = fleet.run("bare1", "python3 /root/read_back.py compare --manifest /root/seafile-11-mariadb.json --haiwen /srv/cloud --rows /root/rows.json")
+    assert truth.startswith("equal to the manifest")
+    assert "n3w-Pass.w0rd" not in moved.shown.output
+
+
+def test_the_same_place_again_changes_nothing_and_another_address_is_another_restore(moved):
+    assert moved.again.recap["cloud"]["changed"] == 0
+    assert moved.other.code == 2 and "target-not-empty" in moved.other.output
 
 
 def test_what_the_target_does_not_have_whole_is_never_started(fleet, completed):
