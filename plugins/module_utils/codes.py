@@ -101,7 +101,7 @@ CODES: dict[str, str] = {
     "path-invalid": "give a plain path below the named directory, without .. and not absolute",
     "place-url-invalid": "give the address as https://files.example.org or http://files.example.org:8000, without user, question mark and fragment",
     "place-value-invalid": "choose another value, one that the named configuration file can hold",
-    "private-database-failed": "read what the database server said (mysql.log in the drill's place), then run again, or name a database server with drill_db_login_*",
+    "private-database-failed": "read what the database server said, then run again, or name a database server with drill_db_login_*",
     "pull-access-denied": "run the playbook prepare, which authorises the backup host's key",
     "pull-access-refused": "run the playbook prepare; the path must lie below seafile_pull_root",
     "python-library-missing": "install the Python package for the Python that Ansible uses on the named host (Debian: python3-cryptography), then run again",

@@ -17,7 +17,12 @@ PROGRAMS = f"{ROOT}/seafile-server-11.0.13"
 UNPACK = f"""
 mkdir -p {PROGRAMS}/seahub/media/avatars {PROGRAMS}/seafile/bin
 touch {PROGRAMS}/seahub/media/avatars/default.png
-printf '#!/bin/sh\\necho seafile.sh $1 >> /tmp/scripts.log\\n' > {PROGRAMS}/seafile.sh
+cp /bin/sleep {PROGRAMS}/seafile/bin/seaf-server
+cat > {PROGRAMS}/seafile.sh << 'END'
+#!/bin/sh
+echo seafile.sh $1 >> /tmp/scripts.log
+setsid {PROGRAMS}/seafile/bin/seaf-server 1000000 > /dev/null 2>&1 < /dev/null &
+END
 cat > {PROGRAMS}/seahub.sh << 'END'
 #!/bin/sh
 echo seahub.sh $1 by $(id -un) >> /tmp/scripts.log
@@ -133,7 +138,7 @@ def test_the_same_place_again_changes_nothing_and_another_address_is_another_res
 
 def test_what_the_target_does_not_have_whole_is_never_started(fleet, completed):
     """An object that an interrupted restore left empty, as a power loss does: the gate holds, whatever the set says."""
-    fleet.run("bare1", f"pkill -f http.server; rm -r {ROOT}; : > /tmp/scripts.log")
+    fleet.run("bare1", f"pkill -f '[h]ttp.server'; pkill seaf-server; rm -r {ROOT}; : > /tmp/scripts.log")
     run = fleet.start("restore", "bare1", restore_confirm="bare1", restore_bandwidth_limit=1000, **SERVICE)
     blocks = f"find {ROOT}/seafile-data/storage/blocks -type f -name '??????????????????????????????????????'"
     run.wait_until(lambda: fleet.run("bare1", blocks, check=False))

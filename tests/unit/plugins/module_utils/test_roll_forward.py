@@ -457,7 +457,7 @@ def parts(tmp_path):
     ("12", "1", 1),  # merged, then the origin went on
     ("1", "12", 1),
     ("123", "13", 3),
-], ids=lambda value: str(value))
+], ids=str)
 def test_a_sub_library_gets_the_base_that_the_last_merge_left(parts, origin, part, base):
     heads = parts.states(origin, part)
     result = parts.roll()

@@ -17,7 +17,8 @@ NOW = datetime.datetime(2026, 11, 23, 3, 0, 0, tzinfo=datetime.timezone.utc)
 def test_a_place_is_private_and_goes_whole(tmp_path):
     parent = str(tmp_path / "drills")
     made = scratch.make(parent, "files.example.org", NOW, False)
-    assert made == {"path": f"{parent}/files.example.org-20261123T030000Z", "prefix": scratch.prefix_of("files.example.org", NOW), "socket": None, "port": None, "user": None}
+    prefix = scratch.prefix_of("files.example.org", NOW)
+    assert made == {"path": f"{parent}/files.example.org-20261123T030000Z", "prefix": prefix, "socket": None, "port": None, "user": None}
     assert os.stat(made["path"]).st_mode & 0o777 == 0o700
     os.makedirs(os.path.join(made["path"], "haiwen", "conf"))
     assert scratch.remove(made["path"], None) == [made["path"]]

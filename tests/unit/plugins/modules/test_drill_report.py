@@ -20,7 +20,8 @@ GOOD = {"expected_rows": ROWS, "found_rows": ROWS, "expected_objects": OBJECTS, 
 def _keep(tmp_path):
     def keep(check_mode=False, number="20261123T030000Z", **given):
         params = {"backup_root": str(tmp_path), "server": "files", "id": number, "reasons": [], "metrics_dir": None, "libraries": 0,
-                  "facts": {"began": "2026-11-23T03:00:00Z", "ended": "2026-11-23T03:01:00Z", "set_id": "20261123T020000Z", "set_began": "2026-11-23T02:00:00Z"},
+                  "facts": {"began": "2026-11-23T03:00:00Z", "ended": "2026-11-23T03:01:00Z", "set_id": "20261123T020000Z",
+                            "set_began": "2026-11-23T02:00:00Z"},
                   "expected_rows": {}, "found_rows": {}, "expected_objects": {}, "found_objects": {}, **given}
         return drill_report.keep(types.SimpleNamespace(params=params, check_mode=check_mode))
     return keep
