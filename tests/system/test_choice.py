@@ -235,6 +235,32 @@ def test_a_damaged_set_that_is_named_is_restored_when_the_damage_is_accepted_and
     assert "missing or damaged, which was accepted: 1 of History" in report(before.accepted.output, "lite")
 
 
+@pytest.fixture(scope="module")
+def forward(fleet: Fleet, sets: types.SimpleNamespace, before: types.SimpleNamespace) -> types.SimpleNamespace:
+    """The oldest set, and what was pulled since, for clients that start anew."""
+    wipe(fleet, "maria")
+    result = fleet.playbook("restore", "maria", restore_set_id=sets.of["maria"][0], restore_roll_forward=True, restore_clients="resync")
+    tokens = fleet.run("server1", "mariadb -N seafile-db -e 'SELECT COUNT(*) FROM RepoUserToken'").strip()
+    return types.SimpleNamespace(result=result, heads=heads(fleet, "maria"), tokens=tokens)
+
+
+def test_rolled_forward_every_library_gets_its_newest_complete_commit_and_no_token_is_left(sets, forward):
+    """What was pulled after the set's dump comes back; of one library the newest commit was lost, so it gets the one before."""
+    assert forward.result.code == 0, forward.result.output
+    first, second = sets.written["maria"]
+    said = report(forward.result.output, "maria")
+    for library in LIBRARIES["maria"].values():
+        wanted = first if library == HISTORY["maria"] else second
+        assert forward.heads[library] == wanted[library]["commit"]
+        assert f"({library}) by {1 if wanted is first else 2} commits, to {wanted[library]['commit']} of " in said
+    assert said.count("rolled forward: ") == 3 and forward.tokens == "0"
+
+
+def test_newer_objects_beside_older_heads_are_refused_while_clients_keep_their_tokens(fleet, forward):
+    result = fleet.playbook("restore", "maria", restore_objects="all")
+    assert result.code == 2 and "objects-without-resync" in result.output and result.recap["maria"]["changed"] == 0
+
+
 def test_refusals_and_choices_leave_the_sets_as_they_were(fleet, sets):
     for server, names in sets.of.items():
         for set_id in names:

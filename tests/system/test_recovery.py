@@ -105,7 +105,7 @@ def test_once_the_programs_are_there_the_next_run_joins_them_with_the_data_and_s
     assert fleet.run("bare1", "cat /tmp/scripts.log") == "seafile.sh start\nseahub.sh start by seafile\n"
     assert fleet.run("bare1", f"readlink {ROOT}/seafile-server-latest {PROGRAMS}/seahub/media/avatars") == (
         "seafile-server-11.0.13\n../../../seahub-data/avatars\n")
-    assert "Seafile was started and answers at http://127.0.0.1:8000/avatars/" in completed.first.output
+    assert "Seafile runs and answers at http://127.0.0.1:8000/avatars/" in completed.first.output
     assert completed.before == completed.after, "data and databases were complete before"
 
 
