@@ -17,6 +17,23 @@ from fleet import BACKUPS, FIXTURES, Fleet
 
 PLACE = "/var/tmp/seafleet-drill"
 DAMAGES = [damage for damage in json.loads((FIXTURES / "damage.json").read_text(encoding="utf-8"))["damages"] if damage["name"] != "stray_files"]
+# Turns a deployment of version 11 into the layout of 12 and newer, whose configuration cannot name a socket.
+NEWER = """cd /opt/newer/conf && rm ccnet.conf && printf '[fileserver]\\nport = 18084\\n' > seafile.conf && printf "SECRET_KEY = 'x'\\n" > seahub_settings.py
+cat > .env << END
+JWT_PRIVATE_KEY=0123456789abcdef0123456789abcdef
+SEAFILE_SERVER_HOSTNAME=files.example.org
+SEAFILE_SERVER_PROTOCOL=https
+SEAFILE_MYSQL_DB_HOST=127.0.0.1
+SEAFILE_MYSQL_DB_PORT=3306
+SEAFILE_MYSQL_DB_USER=seafile
+SEAFILE_MYSQL_DB_PASSWORD='seafile-Pass.w0rd'
+SEAFILE_MYSQL_DB_CCNET_DB_NAME=ccnet-db
+SEAFILE_MYSQL_DB_SEAFILE_DB_NAME=seafile-db
+SEAFILE_MYSQL_DB_SEAHUB_DB_NAME=seahub-db
+END
+mv ../seafile-server-11.0.13 ../seafile-server-13.0.1 && ln -sfn seafile-server-13.0.1 ../seafile-server-latest
+chown -hR seafile:seafile /opt/newer
+"""
 SPOIL = "import sys; p = sys.argv[1]; c = open(p, 'rb').read(); open(p, 'wb').write(c[:100] + bytes([c[100] ^ 1]) + c[101:])"
 
 
@@ -31,14 +48,17 @@ def spoil(fleet: Fleet, server: str, damage: dict[str, t.Any]) -> None:
 
 @pytest.fixture(scope="module")
 def fleet(shared_hosts: t.Callable[..., t.Any]) -> Fleet:
-    """A server with SQLite files, one with MariaDB, and a copy of the first one's backup for each damage."""
+    """A server with SQLite files, two with MariaDB (of version 11 and of the layout of 13), and a copy of the first one's backup for each damage."""
     fleet = Fleet(shared_hosts("server1", "server2", "backup1"))
     fleet.add("files", machine="server1")
     fleet.add("maria", machine="server2")
     fleet.deploy("files")
     fleet.deploy("maria", "seafile-11-mariadb")
+    fleet.add("newer", machine="server2", root="/opt/newer")
+    fleet.clone("newer", "maria")
+    fleet.run("server2", NEWER)
     fleet.ok("prepare")
-    fleet.backup("files", "maria")
+    fleet.backup("files", "maria", "newer")
     for damage in DAMAGES:
         fleet.add(damage["name"], machine="server1", root=f"/opt/{damage['name']}")
         fleet.run("backup1", f"cd {BACKUPS} && mkdir {damage['name']} && cp -al files/objects {damage['name']}/ && cp -a files/sets {damage['name']}/")
@@ -64,7 +84,7 @@ def report(fleet: Fleet, server: str, number: int = 0) -> dict[str, t.Any]:
     return json.loads(fleet.run("backup1", f"cat {names[number]}"))
 
 
-@pytest.mark.parametrize("server", ["files", "maria"])
+@pytest.mark.parametrize("server", ["files", "maria", "newer"])
 def test_a_good_set_passes_with_its_times_and_counts(fleet, drilled, server):
     assert drilled.result.recap[server]["failed"] == 0, drilled.result.output
     value = report(fleet, server)

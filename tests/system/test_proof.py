@@ -255,7 +255,7 @@ def test_a_running_collection_is_waited_for(fleet):
 
 def test_a_collection_that_goes_on_stops_the_run_before_any_change(fleet):
     before = fleet.sets("collecting")
-    start_collection(fleet, 60)
+    start_collection(fleet, 600)
     try:
         result = fleet.playbook("backup", "collecting", backup_gc_wait=3)
     finally:

@@ -136,6 +136,28 @@ def test_the_same_place_again_changes_nothing_and_another_address_is_another_res
     assert moved.other.code == 2 and "target-not-empty" in moved.other.output
 
 
+STAGES = ("Fetch dumps, attributes and checksums", "Fetch the objects of this set", "Create and fill the MySQL databases",
+          "Give every file back to its owner", "Walk from the restored databases' heads")
+
+
+def test_killed_in_any_stage_it_starts_nothing_and_the_next_run_completes_it(fleet, moved):
+    """The play and what it left at work on the target are killed as soon as the stage has begun, one stage after the other."""
+    fleet.add("again", machine="bare1", root="/srv/again", restore_server="server1")
+    place = {"restore_database_names": {f"{part}-db": f"again_{part}" for part in ("ccnet", "seafile", "seahub")}, "restore_service_scripts": True}
+    fleet.run("bare1", ": > /tmp/scripts.log")
+    for stage in STAGES:
+        run = fleet.start("restore", "again", **place)
+        run.wait_until(lambda run=run, stage=stage: stage in run.output)
+        run.kill()
+        fleet.run("bare1", "pkill -9 -x rsync; pkill -9 -x mariadb; pkill -9 -f '[A]nsiballZ'", check=False)
+        assert fleet.run("bare1", "stat -c %a /srv/again") in ("700\n", "755\n")
+    assert fleet.run("bare1", "cat /tmp/scripts.log") == ""
+    fleet.ok("restore", "again", **place)
+    fleet.run("bare1", "python3 /root/read_back.py rows --client mariadb --seafile again_seafile --ccnet again_ccnet > /root/rows.json")
+    truth = fleet.run("bare1", "python3 /root/read_back.py compare --manifest /root/seafile-11-mariadb.json --haiwen /srv/again --rows /root/rows.json")
+    assert truth.startswith("equal to the manifest")
+
+
 def test_what_the_target_does_not_have_whole_is_never_started(fleet, completed):
     """An object that an interrupted restore left empty, as a power loss does: the gate holds, whatever the set says."""
     fleet.run("bare1", f"pkill -f '[h]ttp.server'; pkill seaf-server; rm -r {ROOT}; : > /tmp/scripts.log")
