@@ -117,6 +117,15 @@ def test_a_drill_on_a_server_that_others_use_leaves_nothing_there(fleet, drilled
     assert fleet.checksums("backup1") == drilled.before[1]
 
 
+def test_a_drill_on_another_host_reads_the_backup_with_a_key_for_the_run(fleet, drilled):
+    result = fleet.playbook("drill", "newer", drill_host="server2")
+    assert result.code == 0, result.output
+    value = report(fleet, "newer", -1)
+    assert value["state"] == "passed" and value["host"] == "server2"
+    assert fleet.run("backup1", "grep seafleet-restore /root/.ssh/authorized_keys", check=False) == ""
+    assert fleet.run("server2", f"ls -A {PLACE}; pgrep -af '[s]eafleet-drill/'", check=False) == ""
+
+
 def test_no_password_is_in_the_output(fleet, drilled):
     assert "seafile-Pass.w0rd" not in drilled.result.output + drilled.named.output
 

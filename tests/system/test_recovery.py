@@ -158,6 +158,21 @@ def test_killed_in_any_stage_it_starts_nothing_and_the_next_run_completes_it(fle
     assert truth.startswith("equal to the manifest")
 
 
+def test_with_a_wrong_owner_nothing_is_started(fleet, moved):
+    """Something on the host takes a file away from Seafile's account again and again: the gate sees it, and lets nothing through."""
+    fleet.add("owned", machine="bare1", root="/srv/owned", restore_server="server1")
+    given = {"restore_database_names": {f"{part}-db": f"owned_{part}" for part in ("ccnet", "seafile", "seahub")}, **SERVICE}
+    fleet.run("bare1", ": > /tmp/scripts.log; systemd-run --collect --unit=thief sh -c 'while :; do chown root:root /srv/owned/conf/seafile.conf; done'")
+    try:
+        result = fleet.playbook("restore", "owned", **given)
+    finally:
+        fleet.run("bare1", "systemctl stop thief")
+    assert result.code == 2 and "have another owner, group or mode than they must" in result.output, result.output
+    assert "Seafile was not started" in result.output and fleet.run("bare1", "cat /tmp/scripts.log") == ""
+    again = fleet.ok("restore", "owned", **given)
+    assert "next: unpack Seafile 11.0.13" in again.output and fleet.run("bare1", "stat -c %U /srv/owned/conf/seafile.conf") == "seafile\n"
+
+
 def test_what_the_target_does_not_have_whole_is_never_started(fleet, completed):
     """An object that an interrupted restore left empty, as a power loss does: the gate holds, whatever the set says."""
     fleet.run("bare1", f"pkill -f '[h]ttp.server'; pkill seaf-server; rm -r {ROOT}; : > /tmp/scripts.log")
