@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import tempfile
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_dump_run, pointers, sqlite_files
+from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_dump_run, pointers, sqlite_files, sqlite_session
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client, identifier, literal
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import Configuration, DatabaseConnection
@@ -85,21 +84,12 @@ def _read_mysql(configuration: Configuration, database: DatabaseConnection) -> T
 
 def _read_sqlite(path: str, busy_timeout: int) -> Tables:
     tables: Tables = {table: [] for table in COLUMNS}
-    with tempfile.TemporaryDirectory(prefix=".seafleet-") as work:
-        copy = os.path.join(work, "database")  # a private one: reading must not leave files beside the restored database
-        sqlite_files.snapshot(path, copy, busy_timeout)
-        connection = sqlite_files.connect(copy, "ro")
-        try:
-            names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            there = {name.lower(): (name, _columns(connection, name)) for name in names}
-            connection.text_factory = bytes  # names need not be UTF-8
-            for table, name, columns in _wanted(there, path):
-                for row in connection.execute(f"SELECT {', '.join(columns)} FROM {sqlite_files.quote_name(name)}"):
-                    tables[table].append(dict(zip(columns, row)))
-        except sqlite3.Error as error:
-            raise sqlite_files.as_failure(error, path) from None
-        finally:
-            connection.close()
+    with sqlite_session.session(path, False, busy_timeout) as connection:
+        there = {name.lower(): (name, _columns(connection, name)) for name in sqlite_session.tables(connection)}
+        connection.text_factory = bytes  # names need not be UTF-8
+        for table, name, columns in _wanted(there, path):
+            for row in connection.execute(f"SELECT {', '.join(columns)} FROM {sqlite_files.quote_name(name)}"):
+                tables[table].append(dict(zip(columns, row)))
     return tables
 
 

@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_schema, sql_dump, sqlite_files
-from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
+from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_schema, sql_dump, sqlite_files, sqlite_session
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client, identifier, literal
 
 Rows = t.Dict[str, int]
@@ -40,17 +37,9 @@ def rows_of_sqlite(path: str) -> Rows:
 
     :raises SeafileError: C(sqlite-...).
     """
-    if not os.path.isfile(path):
-        raise SeafileError("sqlite-missing", path, "there is no such file")
-    try:
-        connection = sqlite_files.connect(path, "ro")
-        try:
-            names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")]
-            return {name: connection.execute(f"SELECT count(*) FROM {sqlite_files.quote_name(name)}").fetchone()[0] for name in names}
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise sqlite_files.as_failure(error, path) from None
+    with sqlite_session.session(path, False) as connection:
+        names = [name for name in sqlite_session.tables(connection) if not name.startswith("sqlite_")]
+        return {name: connection.execute(f"SELECT count(*) FROM {sqlite_files.quote_name(name)}").fetchone()[0] for name in names}
 
 
 def differing_rows(database: str, expected: Rows, found: Rows) -> list[str]:

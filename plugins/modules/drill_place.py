@@ -134,11 +134,9 @@ removed:
   sample: []
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import deployment, scratch
+from ansible_collections.seafleet.seafile.plugins.module_utils import deployment, private_mariadb, scratch
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import new_set_id
@@ -165,7 +163,7 @@ def present(module):
     if module.check_mode:
         prefix = "" if private else scratch.prefix_of(params["server"], now)
         place = scratch.new_place(parent, params["server"], now)
-        made = {"path": place, "prefix": prefix, "socket": os.path.join(place, "mysql.sock") if private else None, "port": None, "user": None}
+        made = {"path": place, "prefix": prefix, "socket": private_mariadb.socket_path(place) if private else None, "port": None, "user": None}
     else:
         removed = []
         for place in old:
