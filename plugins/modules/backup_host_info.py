@@ -13,7 +13,7 @@ author: The seafleet.seafile contributors (@seafleet)
 description:
   - Looks at tools, free space, the place of the backup and the access to the server, and reports everything that is in
     the way at once, each problem with a stable code. Changes nothing.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.server_backup, seafleet.seafile.ssh_source]
 attributes:
   check_mode:
     support: full
@@ -23,14 +23,6 @@ attributes:
     support: full
     platforms: posix
 options:
-  backup_root:
-    description: The directory that holds the backups of all servers.
-    type: path
-    required: true
-  server:
-    description: The server's name, which is its directory's name.
-    type: str
-    required: true
   seafile_root:
     description: The Seafile directory of the server, where server and backup host are one machine. Neither may the backup lie inside
       it, nor it inside the backup.
@@ -41,22 +33,6 @@ options:
     required: true
   host:
     description: The server's address for ssh. Without it server and backup host are one machine.
-    type: str
-  user:
-    description: The pull account on the server.
-    type: str
-  port:
-    description: The port of C(sshd) on the server.
-    type: int
-  private_key:
-    description: The key that opens the pull account.
-    type: path
-  known_hosts:
-    description: The file with the pinned host key of the server.
-    type: path
-  host_key_alias:
-    description: The name under which O(known_hosts) holds the key.
-    type: str
   needed_bytes:
     description: Bytes that the next set needs at the least.
     type: int

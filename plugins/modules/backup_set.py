@@ -17,7 +17,7 @@ description:
     is V(verified) or V(damaged) from its sealing on. A set that was not verified is sealed as well.
   - Beginning a set takes the server's lock, sealing or failing frees it. The lock of a dead run is taken over.
   - Runs on the backup host. Never removes a set or an object.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.server_backup]
 attributes:
   check_mode:
     support: full
@@ -36,14 +36,6 @@ options:
       - V(failed) notes O(reason) beside the partial set and frees the lock. The set stays partial.
     type: str
     choices: [partial, sealed, failed]
-    required: true
-  backup_root:
-    description: The directory that holds the backups of all servers.
-    type: path
-    required: true
-  server:
-    description: The server's name, which is its directory's name.
-    type: str
     required: true
   set_id:
     description:

@@ -16,7 +16,7 @@ description:
     recorded of the sets; M(seafleet.seafile.set_choice), which a restore uses, proves them now.
   - An older set is never taken in silence, each newer one that was passed over is returned with its reasons.
   - Runs on the backup host and changes nothing.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.server_backup]
 attributes:
   check_mode:
     support: full
@@ -26,13 +26,9 @@ attributes:
     support: full
     platforms: posix
 options:
-  backup_root:
-    description: The directory that holds the backups of all servers.
-    type: path
-    required: true
   server:
     description: The server's name, which is its directory's name. Without it the sets of all servers are listed and none is chosen.
-    type: str
+    required: false
   set_id:
     description: The set to choose. An unknown or partial one fails, and one whose manifest cannot be read. One that a verification
       found damaged is returned as such.

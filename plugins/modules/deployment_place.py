@@ -22,7 +22,7 @@ description:
   - The old host name is replaced wherever it stands as a whole word, also in comments and in addresses of mail. Other hosts whose
     names merely contain it stay. A host that means no certain machine, such as V(127.0.0.1), is replaced in URLs of the old address only.
   - What mentions the old place and was left as it is comes back in RV(notes).
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.database_login, seafleet.seafile.seafile_root]
 attributes:
   check_mode:
     support: full
@@ -35,8 +35,6 @@ attributes:
 options:
   seafile_root:
     description: The Seafile directory where it lies now, an absolute path. It may be a link. Links below it are never followed.
-    type: path
-    required: true
   from_root:
     description:
       - The Seafile directory when the backup was made, as the manifest of a set records it (C(seafile.root)).
@@ -81,20 +79,8 @@ options:
     description:
       - Name or address of the database server that V(databases) are rewritten on. Default is what Seafile's configuration says, by the
         Unix socket when that is this machine and there is no O(login_password).
-    type: str
-  login_port:
-    description: Its port.
-    type: int
   login_user:
     description: The account that may write to the databases.
-    type: str
-    default: root
-  login_password:
-    description: Its password.
-    type: str
-  login_unix_socket:
-    description: Its socket.
-    type: path
 seealso:
   - module: seafleet.seafile.mysql_import
   - module: seafleet.seafile.sqlite_import

@@ -18,7 +18,7 @@ description:
   - V(absent) stops that database server, drops the databases and accounts of this drill on a server that was named, and removes the
     directory. Only a directory with the mark of a drill is ever removed, and only databases with the drill's prefix are dropped.
   - Runs on the host of the drill.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.database_login]
 attributes:
   check_mode:
     support: full
@@ -55,20 +55,8 @@ options:
     default: []
   login_host:
     description: A database server to try the restore on, in place of a private one.
-    type: str
-  login_port:
-    description: Its port.
-    type: int
   login_user:
     description: The account there that may create and drop databases and accounts.
-    type: str
-    default: root
-  login_password:
-    description: Its password.
-    type: str
-  login_unix_socket:
-    description: Its socket.
-    type: path
 """
 
 EXAMPLES = r"""

@@ -16,7 +16,7 @@ description:
   - Leaves metrics for node_exporter's textfile collector in O(metrics_dir).
   - Does not fail when the drill has failed. RV(state) says so, and the role C(drill) fails.
   - Runs on the backup host.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.server_backup]
 attributes:
   check_mode:
     support: full
@@ -26,14 +26,6 @@ attributes:
     support: full
     platforms: posix
 options:
-  backup_root:
-    description: The directory that holds the backups of all servers.
-    type: path
-    required: true
-  server:
-    description: The server's name.
-    type: str
-    required: true
   id:
     description: The moment that the drill began, as a name, as M(seafleet.seafile.drill_place) returns it.
     type: str

@@ -14,7 +14,7 @@ description:
   - A backup keeps all files private to the account that holds it, so who owned what on the server is recorded as data.
   - Seafile started with files of the wrong owner finds every library broken, and changes the database; so the recorded
     attributes must be applied before it is started.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.seafile_root]
 attributes:
   check_mode:
     support: full
@@ -32,10 +32,6 @@ options:
       - Set-user-id and set-group-id of files are neither recorded nor given back; no file of Seafile needs them.
     type: str
     choices: [recorded, applied, checked]
-    required: true
-  seafile_root:
-    description: The Seafile directory.
-    type: path
     required: true
   path:
     description: The file that holds the attributes, written with mode 0600. Missing directories above it are created with mode

@@ -20,11 +20,6 @@ description:
   - Seafile may run meanwhile. Every block of every library is read, which takes hours on a large server.
   - Run it as root, or as the account that runs Seafile. For a deployment in containers run C(seaf-fsck.sh) inside of it.
 options:
-  seafile_root:
-    description:
-      - The haiwen directory, an absolute path. It holds C(conf) (or C(ccnet)), C(seafile-data) and the programs.
-    type: path
-    required: true
   libraries:
     description:
       - Ids of the libraries to look at, such as V(b0d6c8d0-d232-4563-9899-d92e9741eb8b). Anything else is refused.
@@ -48,6 +43,7 @@ attributes:
     platforms: posix
 extends_documentation_fragment:
   - seafleet.seafile.attributes
+  - seafleet.seafile.seafile_root
 seealso:
   - module: seafleet.seafile.server_info
   - module: seafleet.seafile.set_closure

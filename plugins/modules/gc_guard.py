@@ -31,11 +31,6 @@ options:
     type: str
     choices: [armed, checked]
     required: true
-  seafile_root:
-    description:
-      - The haiwen directory, an absolute path.
-    type: path
-    required: true
   staging:
     description:
       - The staging directory of the set, an absolute path whose last part is the set's id; the dumps lie in C(databases) in it.
@@ -52,11 +47,6 @@ options:
         fails with the code V(database-error).
     type: int
     default: 10
-  busy_timeout:
-    description:
-      - Seconds to wait for a locked SQLite database. Then the module fails with the code V(sqlite-locked) and names the processes.
-    type: int
-    default: 30
 attributes:
   check_mode:
     support: full
@@ -70,6 +60,8 @@ attributes:
     platforms: posix
 extends_documentation_fragment:
   - seafleet.seafile.attributes
+  - seafleet.seafile.seafile_root
+  - seafleet.seafile.sqlite_lock
 seealso:
   - module: seafleet.seafile.server_dump
     description: Notes the heads too, and keeps the dumps.

@@ -26,7 +26,7 @@ notes:
     writes them.
 requirements:
   - The Python package cryptography on the host that runs the module, only for encrypted libraries (Debian C(python3-cryptography)).
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.server_backup]
 attributes:
   check_mode:
     support: full
@@ -38,14 +38,6 @@ attributes:
     support: full
     platforms: posix
 options:
-  backup_root:
-    description: The directory that holds the backups of all servers.
-    type: path
-    required: true
-  server:
-    description: The server's name, which is its directory's name.
-    type: str
-    required: true
   set_id:
     description:
       - The set to read, also a damaged one. An unknown or partial one fails.

@@ -20,7 +20,7 @@ description:
   - Rows hold addresses and tokens of share links. Remove the directory when the restore has ended; the role
     C(seafleet.seafile.restore_library) does.
   - Runs on the backup host.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.server_backup]
 attributes:
   check_mode:
     support: full
@@ -31,14 +31,6 @@ attributes:
     support: full
     platforms: posix
 options:
-  backup_root:
-    description: The directory that holds the backups of all servers.
-    type: path
-    required: true
-  server:
-    description: The server's name, which is its directory's name.
-    type: str
-    required: true
   library:
     description:
       - The library's id, or its name where only one library of the set has it. One from the trash is found too.

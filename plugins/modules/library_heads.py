@@ -19,7 +19,7 @@ description:
   - Nothing else of the database is touched. What it says of the library beside its head, such as its name in C(RepoInfo), is
     brought up to date by Seafile at the next write.
   - Runs on the restore target, after the import and before Seafile is started. Never run it beside a running Seafile.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.database_login]
 attributes:
   check_mode:
     support: full
@@ -49,22 +49,8 @@ options:
   path:
     description: Seafile's own SQLite database, C(seafile-data/seafile.db). It keeps its owner and mode.
     type: path
-  login_host:
-    description: The database server. Default is the local socket.
-    type: str
-  login_port:
-    description: Its port.
-    type: int
   login_user:
     description: The account that may write to the database.
-    type: str
-    default: root
-  login_password:
-    description: Its password. Without one the server must trust the system's user.
-    type: str
-  login_unix_socket:
-    description: Its socket.
-    type: path
 seealso:
   - module: seafleet.seafile.set_choice
   - module: seafleet.seafile.set_closure

@@ -15,7 +15,7 @@ description:
   - Without O(library) it lists the libraries; with it one folder of that library, and on request its history.
   - Names and sizes in encrypted libraries are not encrypted by Seafile; no password is needed to list them.
   - Runs on the backup host and changes nothing. The server itself may be down.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.server_backup]
 attributes:
   check_mode:
     support: full
@@ -25,14 +25,6 @@ attributes:
     support: full
     platforms: posix
 options:
-  backup_root:
-    description: The directory that holds the backups of all servers.
-    type: path
-    required: true
-  server:
-    description: The server's name, which is its directory's name.
-    type: str
-    required: true
   set_id:
     description:
       - The set to read, also a damaged one. An unknown or partial one fails.

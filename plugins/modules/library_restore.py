@@ -23,7 +23,7 @@ description:
     out and named in RV(notes), like shares to accounts that are no more.
   - Seafile's own database account is used, as its configuration has it.
   - Runs on the server.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.seafile_root]
 attributes:
   check_mode:
     support: full
@@ -40,10 +40,6 @@ options:
     type: str
     choices: [planned, present]
     default: present
-  seafile_root:
-    description: The Seafile directory.
-    type: path
-    required: true
   src:
     description:
       - A private directory on this server with C(library.json) and C(objects.list) as M(seafleet.seafile.library_extract) wrote them, and

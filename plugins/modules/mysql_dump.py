@@ -80,20 +80,7 @@ options:
     choices: [lock, warn, fail]
     default: lock
   compression:
-    description:
-      - What the dumps are compressed with. V(gzip) needs no program.
-      - V(zstd) takes about a fifth of the processor time of V(gzip) and makes smaller files. It needs the program C(zstd) here (without it
-        the module fails with the code V(missing-tool)) and on every machine that reads the dumps. The files then end with C(.sql.zst).
-    type: str
-    choices: [gzip, zstd]
-    default: gzip
     version_added: "0.2.0"
-  compression_level:
-    description:
-      - Level of the compression from 1 (quick) to 9 (small).
-    type: int
-    choices: [1, 2, 3, 4, 5, 6, 7, 8, 9]
-    default: 1
 attributes:
   check_mode:
     support: full
@@ -105,6 +92,7 @@ attributes:
     platforms: posix
 extends_documentation_fragment:
   - seafleet.seafile.attributes
+  - seafleet.seafile.dump_compression
 seealso:
   - module: seafleet.seafile.mysql_import
   - module: seafleet.seafile.sqlite_dump

@@ -42,28 +42,14 @@ options:
       - The haiwen directory, already restored. Its configuration names the database server, Seafile's account and the databases it needs.
     type: path
   login_user:
-    description:
-      - Account that may create databases and accounts.
-    type: str
-    default: root
-  login_password:
-    description:
-      - Password of O(login_user). Without one the server must trust the system's user, as Debian's MariaDB trusts root at its Unix socket.
-    type: str
+    description: The account that may create databases and accounts.
   login_host:
     description:
       - Name or address of the database server. V(localhost) means its Unix socket.
       - Default is what Seafile's configuration in O(seafile_root) says (the Unix socket when that is this machine and there is no
         O(login_password)), else V(localhost).
-    type: str
   login_port:
-    description:
-      - TCP port of the database server. Default is what Seafile's configuration says, else V(3306).
-    type: int
-  login_unix_socket:
-    description:
-      - Path of the database server's Unix socket.
-    type: path
+    description: TCP port of the database server. Default is what Seafile's configuration says, else V(3306).
   replace:
     description:
       - Whether a database that exists and is not empty may be dropped and created anew.
@@ -115,6 +101,7 @@ attributes:
     platforms: posix
 extends_documentation_fragment:
   - seafleet.seafile.attributes
+  - seafleet.seafile.database_login
 seealso:
   - module: seafleet.seafile.mysql_dump
   - module: seafleet.seafile.sqlite_import

@@ -18,7 +18,7 @@ description:
   - A directory in the place of a link, as freshly unpacked programs have it, is kept beside it under the name C(avatars.unpacked). A link
     that leads to another place which exists is left alone, and told.
   - Changes nothing when the programs are not there.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.seafile_root]
 attributes:
   check_mode:
     support: full
@@ -28,10 +28,6 @@ attributes:
     support: full
     platforms: posix
 options:
-  seafile_root:
-    description: The Seafile directory.
-    type: path
-    required: true
   programs:
     description: The name of the programs' directory, as the manifest of a set has it. By default what C(seafile-server-latest) leads to.
     type: str

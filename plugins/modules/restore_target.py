@@ -19,7 +19,7 @@ description:
   - V(restored) notes that the restore has ended, with fingerprints of all that was restored, so that a second run can
     tell that nothing is left to do.
   - Runs on the restore target.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.database_login, seafleet.seafile.seafile_root]
 attributes:
   check_mode:
     support: full
@@ -36,8 +36,6 @@ options:
     required: true
   seafile_root:
     description: The Seafile directory, an absolute path. Where it is a link, the link stays and what it leads to is moved.
-    type: path
-    required: true
   state_dir:
     description: The directory of this restore's record, private to its account. It may not lie in O(seafile_root).
     type: path
@@ -81,22 +79,8 @@ options:
   group:
     description: As O(owner), for the group.
     type: str
-  login_host:
-    description: The database server, for dumps and fingerprints of MySQL databases.
-    type: str
-  login_port:
-    description: Its port.
-    type: int
   login_user:
-    description: The account that may read the databases.
-    type: str
-    default: root
-  login_password:
-    description: Its password.
-    type: str
-  login_unix_socket:
-    description: Its socket.
-    type: path
+    description: The account that may read the databases, for their dumps and fingerprints.
 """
 
 EXAMPLES = r"""

@@ -16,7 +16,7 @@ description:
   - Asks the database server whether it takes the set's dumps, as far as their entries tell what they need (sets of older releases tell less;
     M(seafleet.seafile.mysql_import) looks into the dumps themselves); whether O(login_user) may do what a restore does, is told all at once.
   - Tells whether the target still is exactly what an earlier restore made, so that a second run does nothing.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.database_login, seafleet.seafile.seafile_root]
 attributes:
   check_mode:
     support: full
@@ -26,10 +26,6 @@ attributes:
     support: full
     platforms: posix
 options:
-  seafile_root:
-    description: The Seafile directory.
-    type: path
-    required: true
   state_dir:
     description: The directory of restore records.
     type: path
@@ -95,22 +91,8 @@ options:
     description: Seafile's own database account, which the restore makes when it is missing. The privileges that this takes are looked for.
     type: str
     version_added: "0.2.0"
-  login_host:
-    description: The database server.
-    type: str
-  login_port:
-    description: Its port.
-    type: int
   login_user:
     description: The account that may create and replace databases.
-    type: str
-    default: root
-  login_password:
-    description: Its password.
-    type: str
-  login_unix_socket:
-    description: Its socket.
-    type: path
 """
 
 EXAMPLES = r"""

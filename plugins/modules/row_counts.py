@@ -14,7 +14,7 @@ description:
   - Counts the rows of each table in the dump files of a set (with O(src)), by reading their text, or in the databases that were made of
     them. A drill compares the two.
   - Reads everything, about 20 MB of a dump's text a second.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.database_login]
 attributes:
   check_mode:
     support: full
@@ -39,22 +39,8 @@ options:
   seafile_root:
     description: The Seafile directory, for SQLite databases.
     type: path
-  login_host:
-    description: The database server.
-    type: str
-  login_port:
-    description: Its port.
-    type: int
   login_user:
-    description: An account that may read the databases.
-    type: str
-    default: root
-  login_password:
-    description: Its password.
-    type: str
-  login_unix_socket:
-    description: Its socket.
-    type: path
+    description: The account that may read the databases.
 """
 
 EXAMPLES = r"""

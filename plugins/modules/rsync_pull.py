@@ -16,7 +16,7 @@ description:
   - Objects that are here already are never touched; an empty object is never stored, since no Seafile object is empty.
   - Files are compared by content, so that an edit within the same second at the same size is not missed.
   - Data flows between the two hosts; none of it passes through the controller.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.ssh_source]
 attributes:
   check_mode:
     support: full
@@ -65,24 +65,6 @@ options:
         description: The set of this run.
         type: str
         required: true
-  host:
-    description: The host to pull from, by ssh. Without it both ends are on this host.
-    type: str
-  user:
-    description: The account on O(host).
-    type: str
-  port:
-    description: The port of C(sshd) on O(host).
-    type: int
-  private_key:
-    description: The path of the key that opens the account.
-    type: path
-  known_hosts:
-    description: The file that holds the pinned key of O(host). An unknown or another key ends the pull; none is ever learned.
-    type: path
-  host_key_alias:
-    description: The name under which O(known_hosts) holds the key.
-    type: str
   excludes:
     description: Patterns in rsync's own form that are left out.
     type: list

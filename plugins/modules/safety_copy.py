@@ -19,7 +19,7 @@ description:
   - Interrupted at any point, the module goes on where it stopped when it is run again. Run again after its end, it changes nothing.
   - Accounts of the database server stay as they are.
   - Runs on the server.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.database_login, seafleet.seafile.seafile_root]
 attributes:
   check_mode:
     support: full
@@ -30,10 +30,6 @@ attributes:
     support: full
     platforms: posix
 options:
-  seafile_root:
-    description: The Seafile directory, an absolute path.
-    type: path
-    required: true
   state_dir:
     description: The directory of the server's restore records, which holds the safety copies.
     type: path
@@ -45,22 +41,8 @@ options:
     description: Whether Seafile was running before it was stopped for this rollback; the safety copy of the present state tells it.
     type: bool
     default: false
-  login_host:
-    description: The database server, for a copy that holds dumps.
-    type: str
-  login_port:
-    description: Its port.
-    type: int
   login_user:
-    description: The account that may create and drop databases.
-    type: str
-    default: root
-  login_password:
-    description: Its password.
-    type: str
-  login_unix_socket:
-    description: Its socket.
-    type: path
+    description: The account that may create and drop databases, for copies that hold dumps.
 seealso:
   - module: seafleet.seafile.safety_copy_info
   - module: seafleet.seafile.restore_target

@@ -15,7 +15,7 @@ description:
     collection removes a safety copy.
   - With O(rollback=true) tells which copy M(seafleet.seafile.safety_copy) would bring back, and all that is in the way, at once.
   - Runs on the server.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.database_login, seafleet.seafile.seafile_root]
 attributes:
   check_mode:
     support: full
@@ -25,10 +25,6 @@ attributes:
     support: full
     platforms: posix
 options:
-  seafile_root:
-    description: The Seafile directory.
-    type: path
-    required: true
   state_dir:
     description: The directory of the server's restore records, which holds the safety copies.
     type: path
@@ -60,22 +56,8 @@ options:
     description: Whether Seafile will be stopped by the rollback. Otherwise a running one is a problem.
     type: bool
     default: false
-  login_host:
-    description: The database server, for the copies that hold dumps.
-    type: str
-  login_port:
-    description: Its port.
-    type: int
   login_user:
-    description: The account that may create and drop databases.
-    type: str
-    default: root
-  login_password:
-    description: Its password.
-    type: str
-  login_unix_socket:
-    description: Its socket.
-    type: path
+    description: The account that may create and drop databases, for copies that hold dumps.
 """
 
 EXAMPLES = r"""

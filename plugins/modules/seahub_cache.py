@@ -16,7 +16,7 @@ description:
   - In a directory only the files of Django's cache are removed. In Redis the whole numbered database is emptied, whoever else uses it;
     so that kind has to be asked for.
   - A cache that does not answer, or is of a kind not asked for, is told in RV(notes) and fails nothing.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.seafile_root]
 attributes:
   check_mode:
     support: full
@@ -26,10 +26,6 @@ attributes:
     support: full
     platforms: posix
 options:
-  seafile_root:
-    description: The Seafile directory.
-    type: path
-    required: true
   kinds:
     description: The kinds of caches that may be emptied.
     type: list

@@ -24,11 +24,6 @@ description:
   - Staging directories beside O(dest) that are named by an earlier set id are the remains of dead runs and are removed.
   - Run it as root or as the account that runs Seafile.
 options:
-  seafile_root:
-    description:
-      - The haiwen directory, an absolute path.
-    type: path
-    required: true
   dest:
     description:
       - The staging directory of the set, an absolute path whose last part is the set's id. It is created with mode 0700 when missing,
@@ -64,24 +59,6 @@ options:
     type: str
     choices: [lock, warn, fail]
     default: lock
-  compression:
-    description:
-      - What the dumps are compressed with. V(zstd) is quicker and needs the program C(zstd) here, and wherever the dumps are read.
-        Without it here the module fails with the code V(missing-tool).
-    type: str
-    choices: [gzip, zstd]
-    default: gzip
-  compression_level:
-    description:
-      - Level of the compression from 1 (quick) to 9 (small).
-    type: int
-    choices: [1, 2, 3, 4, 5, 6, 7, 8, 9]
-    default: 1
-  busy_timeout:
-    description:
-      - Seconds to wait for a SQLite file that is locked. Then the module fails with the code V(sqlite-locked) and names the processes.
-    type: int
-    default: 30
   changes:
     description:
       - Asks for the list of what is new since a verified set, made from the fresh dump. Without it there is no list.
@@ -130,6 +107,9 @@ attributes:
     platforms: posix
 extends_documentation_fragment:
   - seafleet.seafile.attributes
+  - seafleet.seafile.seafile_root
+  - seafleet.seafile.dump_compression
+  - seafleet.seafile.sqlite_lock
 seealso:
   - module: seafleet.seafile.gc_guard
   - module: seafleet.seafile.library_changes

@@ -19,11 +19,6 @@ description:
     unless O(gc_wait) makes it wait.
   - Run it as root or as the account that runs Seafile.
 options:
-  seafile_root:
-    description:
-      - The haiwen directory, an absolute path. It holds C(conf) (or C(ccnet)), C(seafile-data) and the programs.
-    type: path
-    required: true
   staging:
     description:
       - The directory where dumps are going to be written. Its file system is looked at for free space; it need not exist.
@@ -65,6 +60,7 @@ attributes:
     platforms: posix
 extends_documentation_fragment:
   - seafleet.seafile.attributes
+  - seafleet.seafile.seafile_root
 seealso:
   - module: seafleet.seafile.mysql_dump
   - module: seafleet.seafile.sqlite_dump

@@ -26,7 +26,7 @@ description:
   - Writes the list of exactly the objects that the chosen state reaches. A restore takes no others, because newer objects
     beside an older database make sync clients delete files.
   - Runs on the backup host.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.server_backup]
 attributes:
   check_mode:
     support: full
@@ -37,14 +37,6 @@ attributes:
     support: full
     platforms: posix
 options:
-  backup_root:
-    description: The directory that holds the backups of all servers.
-    type: path
-    required: true
-  server:
-    description: The server's name, which is its directory's name.
-    type: str
-    required: true
   set_id:
     description:
       - This set and no other. An unknown or partial one fails.

@@ -19,7 +19,7 @@ description:
     ids of the objects, so that one large library is spread as evenly as a thousand small ones.
   - Runs on the backup host and belongs to a run that M(seafleet.seafile.backup_set) began. Cut at any moment, the next run goes on
     with what has arrived, within a large object too.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.server_backup, seafleet.seafile.ssh_source]
 attributes:
   check_mode:
     support: full
@@ -32,14 +32,6 @@ attributes:
     support: full
     platforms: posix
 options:
-  backup_root:
-    description: The directory that holds the backups of all servers.
-    type: path
-    required: true
-  server:
-    description: The server's name, which is its directory's name.
-    type: str
-    required: true
   set_id:
     description: The set of this run.
     type: str
@@ -55,24 +47,6 @@ options:
     description: The directory that holds C(commits), C(fs) and C(blocks), in the same way.
     type: str
     required: true
-  host:
-    description: The host to pull from, by ssh. Without it both ends are on this host.
-    type: str
-  user:
-    description: The account on O(host).
-    type: str
-  port:
-    description: The port of C(sshd) on O(host).
-    type: int
-  private_key:
-    description: The path of the key that opens the account.
-    type: path
-  known_hosts:
-    description: The file that holds the pinned key of O(host). An unknown or another key ends the pull; none is ever learned.
-    type: path
-  host_key_alias:
-    description: The name under which O(known_hosts) holds the key.
-    type: str
   excludes:
     description: Patterns in rsync's own form that are left out of the files.
     type: list

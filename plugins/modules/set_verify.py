@@ -23,7 +23,7 @@ description:
   - An object that was proved before and cannot be healed may be needed by other sets too. They are looked at, and their records
     renewed where they are hit. When something was healed, sets that were V(damaged) by it are verified again.
   - Runs on the backup host. Of two verifications of one server at a time the second one heals nothing, and says so.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.server_backup]
 attributes:
   check_mode:
     support: partial
@@ -35,14 +35,6 @@ attributes:
     support: full
     platforms: posix
 options:
-  backup_root:
-    description: The directory that holds the backups of all servers.
-    type: path
-    required: true
-  server:
-    description: The server's name, which is its directory's name.
-    type: str
-    required: true
   set_id:
     description: The set. By default the newest sealed one, with O(run) that of the run at work.
     type: str

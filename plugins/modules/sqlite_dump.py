@@ -20,10 +20,8 @@ description:
 options:
   seafile_root:
     description:
-      - The haiwen directory, an absolute path.
+      - The Seafile directory, which Seafile calls haiwen, an absolute path.
       - A database that Seafile's configuration names and that is not there fails the module with the code V(sqlite-missing).
-    type: path
-    required: true
   dest:
     description:
       - Directory for the files, an absolute path. It is created with mode 0700 when missing.
@@ -39,26 +37,8 @@ options:
     description:
       - Group that is to read the files. They then have mode 0640 instead of 0600, and directories this module creates 0750.
     type: str
-  busy_timeout:
-    description:
-      - Seconds to wait for a database that is locked. Then the module fails with the code V(sqlite-locked) and names the processes.
-    type: int
-    default: 30
   compression:
-    description:
-      - What the dumps are compressed with. V(gzip) needs no program.
-      - V(zstd) is quicker and makes smaller files. It needs the program C(zstd) here (without it the module fails with the code
-        V(missing-tool)) and on every machine that reads the dumps. The files then end with C(.sql.zst).
-    type: str
-    choices: [gzip, zstd]
-    default: gzip
     version_added: "0.2.0"
-  compression_level:
-    description:
-      - Level of the compression from 1 (quick) to 9 (small).
-    type: int
-    choices: [1, 2, 3, 4, 5, 6, 7, 8, 9]
-    default: 1
 attributes:
   check_mode:
     support: full
@@ -70,6 +50,9 @@ attributes:
     platforms: posix
 extends_documentation_fragment:
   - seafleet.seafile.attributes
+  - seafleet.seafile.seafile_root
+  - seafleet.seafile.dump_compression
+  - seafleet.seafile.sqlite_lock
 seealso:
   - module: seafleet.seafile.sqlite_import
   - module: seafleet.seafile.mysql_dump

@@ -21,7 +21,7 @@ description:
   - Works on MySQL, MariaDB and SQLite, on a restored database as on one in use. A running Seafile remembers valid tokens for up to two
     hours; restart it afterwards, or run this while it is stopped.
   - What clients then do, and what their users have to do, stands in the guide C(docs/clients.md).
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.database_login]
 attributes:
   check_mode:
     support: full
@@ -47,22 +47,8 @@ options:
   path:
     description: Seafile's own SQLite database, C(seafile-data/seafile.db). It keeps its owner and mode.
     type: path
-  login_host:
-    description: The database server. Default is the local socket.
-    type: str
-  login_port:
-    description: Its port.
-    type: int
   login_user:
     description: The account that may write to the database.
-    type: str
-    default: root
-  login_password:
-    description: Its password. Without one the server must trust the system's user.
-    type: str
-  login_unix_socket:
-    description: Its socket.
-    type: path
 seealso:
   - module: seafleet.seafile.set_choice
   - module: seafleet.seafile.library_heads

@@ -31,6 +31,26 @@ def module_constants(name: str) -> dict[str, str]:
     }
 
 
+def fragment_options(name: str) -> dict[str, dict[str, object]]:
+    """The options that the documentation fragment I(name) of this collection brings."""
+    text = (ROOT / "plugins" / "doc_fragments" / f"{name}.py").read_text(encoding="utf-8")
+    documentation = next(
+        node.value.value for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "DOCUMENTATION" and isinstance(node.value, ast.Constant)
+    )
+    return yaml.safe_load(documentation).get("options") or {}
+
+
+def documented_options(documentation: dict[str, object]) -> dict[str, dict[str, object]]:
+    """A module's options with what its fragments say of them; where both say something, the module is right, as for Ansible."""
+    options: dict[str, dict[str, object]] = {}
+    for fragment in documentation["extends_documentation_fragment"]:
+        options.update(fragment_options(fragment.rpartition(".")[2]))
+    for option, values in (documentation.get("options") or {}).items():
+        options[option] = {**options.get(option, {}), **values}
+    return options
+
+
 def error_codes(path: pathlib.Path) -> set[str]:
     """The literal codes of all SeafileError(...) in a Python file."""
     codes = set()
@@ -64,12 +84,21 @@ def test_every_module_is_documented(name):
     assert documentation["short_description"] and documentation["description"]
     assert documentation["version_added"] and documentation["author"]
     assert {"check_mode", "diff_mode", "platform"} <= set(documentation["attributes"])
-    for option, values in (documentation.get("options") or {}).items():
+    for option, values in documented_options(documentation).items():
         assert values.get("description"), f"{name}: option {option} has no description"
     tasks = yaml.safe_load(constants["EXAMPLES"])
     assert any(f"seafleet.seafile.{name}" in task for task in tasks), f"{name}: no example runs seafleet.seafile.{name}"
     for value, about in yaml.safe_load(constants["RETURN"]).items():
         assert about.get("description") and about.get("returned"), f"{name}: return value {value} has no description or returned"
+
+
+def test_no_option_is_described_in_the_same_words_three_times():
+    modules_by_text: dict[str, list[str]] = {}
+    for name in MODULES:
+        for option, values in (yaml.safe_load(module_constants(name)["DOCUMENTATION"]).get("options") or {}).items():
+            modules_by_text.setdefault(f"{option}: {values.get('description')}", []).append(name)
+    repeated = {text: names for text, names in modules_by_text.items() if len(names) > 2 and not text.endswith("None")}
+    assert not repeated, "a third copy belongs into a fragment in plugins/doc_fragments"
 
 
 def test_every_module_is_in_the_action_group():
