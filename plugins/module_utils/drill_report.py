@@ -10,12 +10,12 @@ import html
 import re
 import typing as t
 
+from ansible_collections.seafleet.seafile.plugins.module_utils import words
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_time
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import printable
 
 FORMAT = 1
 PASSED, FAILED = "passed", "failed"
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -65,30 +65,14 @@ def report(server: str, facts: t.Mapping[str, t.Any], reasons: t.Sequence[str]) 
         **facts}
 
 
-def in_words(seconds: int | None) -> str:
-    """Return I(seconds) as the two largest units that are needed."""
-    if seconds is None:
-        return "unknown"
-    left, words = seconds, []
-    for size, unit in _UNITS:
-        if left >= size or (unit == "s" and not words):
-            words.append(f"{left // size} {unit}")
-            left %= size
-        elif words:
-            break
-        if len(words) == 2:
-            break
-    return " ".join(words)
-
-
 def lines(value: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
     """Return the I(value) of a report as pairs of a name and what there is to say."""
     found = [
         ("server", value["server"]),
         ("drill", f"began {value['began']}, ended {value['ended']}, on {value.get('host') or 'an unknown host'}"),
         ("set", f"{value['set_id']}, begun {value.get('set_began')}" if value.get("set_id") else "none was chosen"),
-        ("recovery time", f"{in_words(value['recovery_seconds'])} from the choice of the set to the end of all checks"),
-        ("what would be lost", f"{in_words(value['lost_seconds'])}: from the beginning of the set to that of the drill"),
+        ("recovery time", f"{words.duration(value['recovery_seconds'])} from the choice of the set to the end of all checks"),
+        ("what would be lost", f"{words.duration(value['lost_seconds'])}: from the beginning of the set to that of the drill"),
     ]
     if value.get("libraries") is not None:
         found.append(("checked", f"{value['libraries']} libraries with {value['objects']} objects of {value['bytes']} bytes, each read and hashed; "
@@ -100,7 +84,7 @@ def lines(value: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
 def verdict(value: t.Mapping[str, t.Any]) -> str:
     """Return the one sentence that everybody reads."""
     if value["state"] == PASSED:
-        return f"The backup of {value['server']} came back whole in {in_words(value['recovery_seconds'])}."
+        return f"The backup of {value['server']} came back whole in {words.duration(value['recovery_seconds'])}."
     count = len(value["reasons"])
     return f"The backup of {value['server']} did not come back as it should: {count} reason{'' if count == 1 else 's'}."
 

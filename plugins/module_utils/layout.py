@@ -5,6 +5,7 @@
 
 C(<backup_root>/<server>/objects/{commits,fs,blocks}/<store id>/<2>/<38>), C(sets/<set id>/...),
 C(sets/<set id>.verification.{json,txt}), C(quarantine/), C(drills/), C(state/), C(RESTORE.md); see the guide C(docs/sets.md).
+For all servers C(<backup_root>/.seafleet/{streams,runs}).
 """
 
 from __future__ import annotations
@@ -68,6 +69,11 @@ def require_set_id(set_id: str) -> datetime.datetime:
     if moment is None:
         raise SeafileError("set-id-invalid", set_id, "a set id is a UTC time of the form YYYYMMDDTHHMMSSZ")
     return moment
+
+
+def runs(backup_root: str) -> str:
+    """The directory of the results of runs on the backup host with this I(backup_root), one file a run for all its servers, named after the run."""
+    return os.path.join(backup_root, ".seafleet", "runs")
 
 
 class ServerLayout:

@@ -14,6 +14,7 @@ import json
 import os
 import typing as t
 
+from ansible_collections.seafleet.seafile.plugins.module_utils import words
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import write_atomically, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.closure import Finding
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import printable
@@ -51,10 +52,6 @@ def worst(places: t.Iterable[str]) -> str:
     return next(place for place in _WORST_FIRST if place in found)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def _damaged_libraries(findings: t.Sequence[dict[str, t.Any]], counts: t.Mapping[str, int]) -> list[dict[str, t.Any]]:
     places: dict[str, set[str]] = {}
     names: dict[str, str] = {}
@@ -85,7 +82,7 @@ def _reasons(libraries: t.Sequence[dict[str, t.Any]], findings: t.Sequence[dict[
     shown = libraries if len(libraries) <= _MOST_REASONS else libraries[:_MOST_REASONS - 1]
     for library in shown:
         first = next((finding for finding in findings if finding["library"] == library["id"]), None)
-        text = f"{_title(library)}: {_count(library['findings'], 'object')} {_IN_WORDS[library['where']]}"
+        text = f"{_title(library)}: {words.count(library['findings'], 'object')} {_IN_WORDS[library['where']]}"
         sentences.append(printable(text + (f", first {_sentence(first)}" if first else "") + "."))
     if len(shown) < len(libraries):
         rest = len(libraries) - len(shown)
@@ -207,24 +204,15 @@ def write_page(layout: ServerLayout, server: str, set_id: str, record: dict[str,
 # -- the page for people -------------------------------------------------------------------------------------------
 
 
-def _size(number: int) -> str:
-    value = float(number)
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
 def _what_was_read(record: t.Mapping[str, t.Any]) -> list[str]:
     hashed = record["hashed"]
     files = sum(hashed[kind]["files"] for kind in hashed)
     lines = [
-        f"read and hashed {_count(files, 'object')} ({_size(sum(hashed[kind]['bytes'] for kind in hashed))}), "
+        f"read and hashed {words.count(files, 'object')} ({words.size(sum(hashed[kind]['bytes'] for kind in hashed))}), "
         f"{sum(record['trusted'].values())} proved before and still there, in {record['libraries']} "
         + ("library" if record["libraries"] == 1 else "libraries")]
     if record["scrubbed"]["files"]:
-        lines.append(f"read again of what was proved long ago: {_count(record['scrubbed']['files'], 'object')} ({_size(record['scrubbed']['bytes'])})")
+        lines.append(f"read again of what was proved long ago: {words.count(record['scrubbed']['files'], 'object')} ({words.size(record['scrubbed']['bytes'])})")
     absent = sum(record["legally_missing"].values())
     if absent:
         lines.append(f"missing by Seafile's own rules (history limit, base commits): {absent}")
@@ -234,7 +222,7 @@ def _what_was_read(record: t.Mapping[str, t.Any]) -> list[str]:
 def _of_libraries(record: t.Mapping[str, t.Any], libraries: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
     lines = []
     for library in libraries[:_MOST_LIBRARIES_SHOWN]:
-        lines.append(f"  {_title(library)}: {_count(library['findings'], 'object')} {_IN_WORDS[library['where']]}")
+        lines.append(f"  {_title(library)}: {words.count(library['findings'], 'object')} {_IN_WORDS[library['where']]}")
         of_it = [finding for finding in record["findings"] if finding["library"] == library["id"]]
         lines += [f"    {_sentence(finding)}" for finding in of_it[:_MOST_FILES_SHOWN]]
         more = library["findings"] - min(len(of_it), _MOST_FILES_SHOWN)

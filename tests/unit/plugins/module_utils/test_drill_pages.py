@@ -7,18 +7,11 @@ from __future__ import annotations
 import datetime
 import xml.etree.ElementTree
 
-import pytest
 from ansible_collections.seafleet.seafile.plugins.module_utils import drill_report
 
 FACTS = {"began": "2026-11-23T03:00:00Z", "ended": "2026-11-23T03:04:12Z", "set_id": "20261122T150000Z", "set_began": "2026-11-22T15:00:00Z", "host": "drill1",
          "libraries": 12, "objects": 900, "bytes": 12345, "tables": 40, "rows": 300,
          "passed_over": [{"set_id": "20261123T010000Z", "reasons": ["<b>History</b>: commit missing"]}]}
-
-
-@pytest.mark.parametrize("seconds, words", [
-    (0, "0 s"), (59, "59 s"), (60, "1 min"), (252, "4 min 12 s"), (3600, "1 h"), (3661, "1 h 1 min"), (90000, "1 d 1 h"), (86401, "1 d"), (None, "unknown")])
-def test_times_are_told_in_two_units(seconds, words):
-    assert drill_report.in_words(seconds) == words
 
 
 def test_a_drill_that_passed_tells_its_times():
