@@ -28,7 +28,7 @@ class SeafileError(Exception):
         self.code = code
         self.what = what
         self.cause = cause
-        self.next_step = next_step or CODES[code]
+        self.next_step = next_step or CODES[code].next_step
         self.details = details
         super().__init__(self.message)
 
