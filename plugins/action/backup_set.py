@@ -8,7 +8,7 @@ import os
 import socket
 import typing as t
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.seafleet.seafile.plugins.plugin_utils.reaching_action import ReachingActionBase
 
 
 def _boot() -> str:
@@ -57,29 +57,22 @@ def is_dead(holder: dict[str, t.Any]) -> bool:
     return now is not None and now != started
 
 
-class ActionModule(ActionBase):
+class ActionModule(ReachingActionBase):
     """Run the module M(seafleet.seafile.backup_set); take over the lock of a run whose controller process is dead.
 
     Only the controller can tell whether another run's controller is alive, so this cannot be done by the module.
     """
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
+    MODULE = "seafleet.seafile.backup_set"
     _supports_async = False
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        result = super().run(tmp, task_vars)
-        del tmp
-        arguments = dict(self._task.args)
-        name = "seafleet.seafile.backup_set"
+    def execute(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any], **how: t.Any) -> dict[str, t.Any]:
         if arguments.get("state") != "partial":
-            result.update(self._execute_module(module_name=name, module_args=arguments, task_vars=task_vars))
-            return result
+            return super().execute(name, arguments, task_vars, **how)
         arguments["controller"] = controller()
-        answer = self._execute_module(module_name=name, module_args=arguments, task_vars=task_vars)
+        answer = super().execute(name, arguments, task_vars, **how)
         holder = answer.get("holder")
         if answer.get("code") == "run-active" and isinstance(holder, dict) and is_dead(holder.get("controller") or {}):
             arguments["dead_run"] = holder.get("set_id")
-            answer = self._execute_module(module_name=name, module_args=arguments, task_vars=task_vars)
-        result.update(answer)
-        return result
+            answer = super().execute(name, arguments, task_vars, **how)
+        return answer

@@ -85,6 +85,13 @@ CODES: dict[str, Code] = {
         "Backup and Seafile directory lie inside each other, so that the backup would back itself up and perish together with what it protects.",
         "choose a backup_root outside the Seafile directory, best on another machine",
     ),
+    "backup-shared": Code(
+        FLEET,
+        "Two names of the inventory would be backed up into one directory, or are one Seafile directory on one machine. "
+        "Each would take the other's sets for its own.",
+        "remove one of the names from the inventory, or correct its seafile_root, its address or its seafile_backup_root",
+        "ansible-inventory -i INVENTORY --host SERVER",
+    ),
     "clock": Code(
         PREFLIGHT,
         "Two clocks do not agree: those of server and backup host differ by more than is allowed, or the newest set comes from the future of the backup "
@@ -116,6 +123,12 @@ CODES: dict[str, Code] = {
         PULL,
         "The connection between server and backup host was cut or stalled, and was still lost after all tries.",
         "look at the network and at sshd on both hosts, then run again; what has arrived is kept",
+    ),
+    "controller-gone": Code(
+        RUN,
+        "Nobody waits any more for what the module will say: the controller was killed, the job was cancelled, or the connection broke. "
+        "The module ended its rsync processes and freed the lock; what had arrived stays.",
+        "run again; it goes on with what has arrived",
     ),
     "data-dir-outside-root": Code(
         PREFLIGHT,
@@ -435,6 +448,12 @@ CODES: dict[str, Code] = {
         "install the named tool on the named host",
         "apt-get install rsync openssh-client mariadb-client",
     ),
+    "no-result": Code(
+        FLEET,
+        "The run ended for this server without saying how, which is a defect or an interruption; its failed task stands further up.",
+        "read the failed task further up, mend what it names, and run again for this server",
+        "ansible-playbook seafleet.seafile.backup -i INVENTORY -l SERVER",
+    ),
     "no-rights": Code(
         PREFLIGHT,
         "The account that runs this may not read or write something that it must.",
@@ -556,6 +575,11 @@ CODES: dict[str, Code] = {
         RESTORE,
         "A later stage of a restore was called, and no restore has begun in this directory.",
         "run the restore from its beginning",
+    ),
+    "result-invalid": Code(
+        REPORT,
+        "What was given as the result of a run is none, so that it cannot be kept under its name.",
+        "give the result as fleet_summary returned it",
     ),
     "rollback-differs": Code(
         ROLLBACK,
@@ -713,6 +737,12 @@ CODES: dict[str, Code] = {
         PREFLIGHT,
         "Parts of Seafile are in the directory, but it is no installation that is known: half installed, half removed, or the wrong level.",
         "finish the installation of Seafile, or give the directory above it as seafile_root",
+    ),
+    "unreachable": Code(
+        FLEET,
+        "Ansible could not reach the named host, or lost the connection to it: it is down, its address, account or key is wrong, or the network is cut.",
+        "see that the named host is up and that Ansible reaches it, then run again",
+        "ansible -i INVENTORY SERVER -m ping",
     ),
     "verification-interrupted": Code(
         VERIFY,

@@ -9,8 +9,10 @@ calls C(fail_json), so every failure has a stable code, names its object and tel
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
+from ansible_collections.seafleet.seafile.plugins.module_utils.audience import Abandoned, while_awaited
 from ansible_collections.seafleet.seafile.plugins.module_utils.codes import CODES
 
 
@@ -47,14 +49,20 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def run_module(module: t.Any, action: t.Callable[[t.Any], dict[str, t.Any]]) -> t.NoReturn:
+def run_module(module: t.Any, action: t.Callable[[t.Any], dict[str, t.Any]], awaited: bool = False) -> t.NoReturn:
     """Run I(action) with the AnsibleModule I(module) and exit with its result.
+
+    :arg awaited: end the module, with its children, when nobody waits for it any more. For what may take hours, and can be killed anywhere.
 
     A :class:`SeafileError` becomes a failure with C(code), C(what) and C(next_step); an :class:`OSError` that no
     code foresaw becomes the code C(os-error) and names its file. Everything else is a defect and may show a traceback.
     """
     try:
-        result = action(module)
+        with while_awaited() if awaited else contextlib.nullcontext():
+            result = action(module)
+    except Abandoned:
+        gone = SeafileError("controller-gone", "the module's result", "nobody waits for it any more")
+        module.fail_json(msg=gone.message, code=gone.code, what=gone.what, next_step=gone.next_step)
     except SeafileError as error:
         module.fail_json(msg=error.message, code=error.code, what=error.what, next_step=error.next_step, **error.details)
     except OSError as error:

@@ -5,7 +5,7 @@
 
 C(<backup_root>/<server>/objects/{commits,fs,blocks}/<store id>/<2>/<38>), C(sets/<set id>/...),
 C(sets/<set id>.verification.{json,txt}), C(quarantine/), C(drills/), C(state/), C(RESTORE.md); see the guide C(docs/sets.md).
-For all servers C(<backup_root>/.seafleet/{streams,runs}).
+For all servers C(<backup_root>/.seafleet/{streams,servers,runs}).
 """
 
 from __future__ import annotations
@@ -76,6 +76,12 @@ def runs(backup_root: str) -> str:
     return os.path.join(backup_root, ".seafleet", "runs")
 
 
+def require_backup_root(backup_root: str) -> None:
+    """Refuse what cannot be the directory of all backups: C(backup-root) for a path that is relative or the root of the file system."""
+    if not os.path.isabs(backup_root) or os.path.realpath(backup_root) == "/" or not backup_root.isprintable():
+        raise SeafileError("backup-root", backup_root, "it is not the absolute path of a directory of its own")
+
+
 class ServerLayout:
     """The paths of one server's backup below I(backup_root).
 
@@ -86,8 +92,7 @@ class ServerLayout:
     def __init__(self, backup_root: str, server: str) -> None:
         if not server or "/" in server or server.startswith(".") or not server.isprintable():
             raise SeafileError("server-name", server or "the server's name", "it cannot be the name of a directory")
-        if not os.path.isabs(backup_root) or os.path.realpath(backup_root) == "/" or not backup_root.isprintable():
-            raise SeafileError("backup-root", backup_root, "it is not the absolute path of a directory of its own")
+        require_backup_root(backup_root)
         self.root = os.path.join(backup_root, server)
         self.objects = os.path.join(self.root, "objects")
         self.sets = os.path.join(self.root, "sets")
@@ -115,6 +120,8 @@ class ServerLayout:
         """There while half files may lie among the objects, for it was begun to bring very many at once."""
         self.slots = os.path.join(backup_root, ".seafleet", "streams")
         """One lock for each process that may pull into this backup host at once, for all servers."""
+        self.server_slots = os.path.join(backup_root, ".seafleet", "servers")
+        """One lock for each server that may be pulled or verified at once."""
 
     def sealed(self, set_id: str) -> str:
         """The directory of the sealed set I(set_id)."""

@@ -20,6 +20,7 @@ import os
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
+from ansible_collections.seafleet.seafile.plugins.module_utils.audience import Abandoned
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, as_time, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, set_time
@@ -167,7 +168,12 @@ def joined(layout: ServerLayout, set_id: str) -> t.Iterator[Run]:
             other = run.record.get("set_id", "none")
             raise SeafileError("run-lost", set_id, f"this run no longer holds the lock of {layout.root} (the record names {other})")
         run.write()
-        yield run
+        try:
+            yield run
+        except Abandoned:
+            with contextlib.suppress(OSError):  # nobody is left who would free the lock
+                release(run, "the controller was gone")
+            raise
 
 
 def release(run: Run, reason: str | None = None) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The seafleet.seafile contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many rsync processes pull at once into one backup host, over all servers."""
+"""How many rsync processes, and how many servers, are at work at once on one backup host."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import time
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory
+from ansible_collections.seafleet.seafile.plugins.module_utils.progress import Progress
 
 _LOOK_AGAIN = 0.2
 """Seconds between two looks for a free slot."""
@@ -40,6 +41,30 @@ def slot(directory: str, count: int, wanted: t.Callable[[], bool] = lambda: True
     finally:
         if descriptor >= 0:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def place(directory: str, count: int, progress_path: str) -> t.Iterator[None]:
+    """Hold one of the backup host's I(count) places for servers while the body runs; 0 for no cap. Waiting is shown as progress, and has no end."""
+    if count <= 0:
+        yield
+        return
+    looks = 0
+    progress: Progress | None = None
+
+    def wanted() -> bool:
+        nonlocal looks, progress
+        looks += 1
+        if looks == 2:  # there was none at once
+            progress = Progress(progress_path, "wait for a place on the backup host", unit="places")
+        elif progress is not None:
+            progress.advance()
+        return True
+
+    with slot(directory, count, wanted):
+        if progress is not None:
+            progress.close()
+        yield
 
 
 def _take(directory: str, count: int) -> int:

@@ -329,7 +329,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    run_module(module, server_dump)
+    run_module(module, server_dump, awaited=True)
 
 
 if __name__ == "__main__":

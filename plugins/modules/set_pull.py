@@ -75,6 +75,13 @@ options:
       - How many C(rsync) processes pull objects at once, at most 16.
     type: int
     default: 4
+  host_servers:
+    description:
+      - How many servers may be pulled or verified at once on this backup host, of those below O(backup_root). Others wait. V(0) for no cap.
+      - There is no cap for an account that may not write to C(.seafleet) in O(backup_root).
+    type: int
+    default: 0
+    version_added: "0.2.0"
   host_streams:
     description:
       - How many of them may run at once on this backup host, over all servers below O(backup_root). Others wait. V(0) for no cap.
@@ -206,7 +213,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import object_parts, pull_stage, rsync, streams
+from ansible_collections.seafleet.seafile.plugins.module_utils import object_parts, pull_stage, rsync, slots, streams
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
@@ -382,6 +389,8 @@ def pull(module):
     puller = Puller(module, layout)
     with contextlib.ExitStack() as stack:
         run = None if module.check_mode else stack.enter_context(joined(layout, params["set_id"]))
+        if run:
+            stack.enter_context(slots.place(layout.server_slots, params["host_servers"], layout.progress))
         connections = stack.enter_context(Connections(puller.remote, run.record.pop("connection", None) if run else None))
         if not params["warm_up"]:
             if run:
@@ -415,6 +424,7 @@ def main():
             "objects": {"type": "str", "choices": ["everything", "listed"], "default": "everything"},
             "warm_up": {"type": "bool", "default": False},
             "streams": {"type": "int", "default": 4},
+            "host_servers": {"type": "int", "default": 0},
             "host_streams": {"type": "int", "default": 8},
             "bandwidth_limit": {"type": "int", "default": 0},
             "compress": {"type": "bool", "default": False},
@@ -426,7 +436,7 @@ def main():
         required_if=[("warm_up", False, ["src_dumps", "src_files"])],
         supports_check_mode=True,
     )
-    run_module(module, pull)
+    run_module(module, pull, awaited=True)
 
 
 if __name__ == "__main__":

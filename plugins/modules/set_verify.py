@@ -77,6 +77,11 @@ options:
       - Without this option that is not known, and counts as if every library had moved. An empty list says that none has.
     type: list
     elements: str
+  host_servers:
+    description:
+      - How many servers may be pulled or verified at once on this backup host, of those below O(backup_root). Others wait. V(0) for no cap.
+    type: int
+    default: 0
   processes:
     description: How many processes read; V(0) for one a CPU, at most 4.
     type: int
@@ -219,7 +224,7 @@ import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import pull_stage, sealing, sets, verification_record
+from ansible_collections.seafleet.seafile.plugins.module_utils import pull_stage, sealing, sets, slots, verification_record
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.heal import Healer, sole
@@ -265,6 +270,11 @@ class _Work:
         self.records = {}
         self.changed = False
         self.notes = []
+
+    def place(self):
+        """Return a context that holds one of the backup host's places for servers; check mode is not capped."""
+        count = 0 if self.module.check_mode else self.module.params["host_servers"]
+        return slots.place(self.layout.server_slots, count, self.layout.progress)
 
     def lock(self):
         """Return a context that tries to hold the lock of the index; check mode, which writes nothing, does not."""
@@ -344,7 +354,8 @@ class _Work:
         with joined(self.layout, set_id) as run:
             run.require_before(VERIFY)
             began = utc_now()
-            self._verify_partial(run, set_id)
+            with self.place():
+                self._verify_partial(run, set_id)
             run.finish(VERIFY, began, {"record": self.records[set_id]})
 
     def _verify_partial(self, run, set_id):
@@ -395,7 +406,7 @@ def set_verify(module):
         sealed = sealing.seal(layout, params["server"], set_id, params["seal"])
         return dict(work.result(), **sealed)
     chosen = choose(layout, params["set_id"], params["all"])
-    with work.lock() as lock:
+    with work.place(), work.lock() as lock:
         verifier = work.verifier(lock)
         once = len(chosen) > 1 and params["level"] == "full" and verifier.write_index
         with verifier.reading_all_once() if once else contextlib.nullcontext():
@@ -419,6 +430,7 @@ def main():
             "heal": {"type": "bool", "default": True},
             "collected": {"type": "list", "elements": "str", "default": []},
             "moved": {"type": "list", "elements": "str"},
+            "host_servers": {"type": "int", "default": 0},
             "processes": {"type": "int", "default": 0},
             "timeout": {"type": "int", "default": 300},
             "fail_on_damage": {"type": "bool", "default": True},
@@ -428,7 +440,7 @@ def main():
         required_by={"seal": ["set_id"]},
         supports_check_mode=True,
     )
-    run_module(module, set_verify)
+    run_module(module, set_verify, awaited=True)
 
 
 if __name__ == "__main__":

@@ -12,45 +12,35 @@ import os
 import shlex
 import typing as t
 
-from ansible import constants as C
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.seafleet.seafile.plugins.plugin_utils.output import is_for_programs
 from ansible_collections.seafleet.seafile.plugins.plugin_utils.progress import INTERVAL, Watch, shared_interval
+from ansible_collections.seafleet.seafile.plugins.plugin_utils.reaching_action import ReachingActionBase
 
 VARIABLE = "seafleet_progress_interval"
 """Seconds from one line to the next; 0: none at all."""
 _MOST_BYTES = 4096
 
 
-class WatchedActionBase(ActionBase):
-    """Runs the module :attr:`MODULE` as Ansible itself would, and meanwhile shows its progress file.
+class WatchedActionBase(ReachingActionBase):
+    """Runs the module :attr:`MODULE` as its base does, and meanwhile shows its progress file.
 
     No polling of an async job: that makes every task a second slower, also those that end at once. The module runs in this process as
     usual; a thread with a copy of the connection begins to look when the first interval has gone by.
     """
 
-    TRANSFERS_FILES = False
-    MODULE = ""
-    _supports_check_mode = True
-    _supports_async = True
-
     def progress_path(self, arguments: t.Mapping[str, t.Any]) -> str | None:
         """Return the path of the progress file on the host that the module runs on; None when the arguments do not tell."""
         raise NotImplementedError
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        result = super().run(tmp, task_vars)
-        del tmp
-        arguments = dict(self._task.args)
-        in_background = bool(self._task.async_val) and not self._connection.has_native_async
-        with contextlib.nullcontext() if in_background else self._watch(arguments, task_vars or {}):
-            result.update(self._execute_module(module_name=self.MODULE, module_args=arguments, task_vars=task_vars, wrap_async=in_background))
-        return result
+    def execute(self, name: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any], **how: t.Any) -> dict[str, t.Any]:
+        with contextlib.nullcontext() if how.get("wrap_async") else self._watch(arguments, task_vars):
+            return super().execute(name, arguments, task_vars, **how)
 
     def _watch(self, arguments: t.Mapping[str, t.Any], task_vars: t.Mapping[str, t.Any]) -> t.ContextManager[t.Any]:
         interval = shared_interval(self._interval(task_vars), len(task_vars.get("ansible_play_batch", ())))
-        if not interval or self._task.check_mode or self._task.no_log or _is_for_programs(str(C.config.get_config_value("DEFAULT_STDOUT_CALLBACK"))):
+        if not interval or self._task.check_mode or self._task.no_log or is_for_programs():
             return contextlib.nullcontext()
         try:
             path = self.progress_path(arguments)
@@ -83,8 +73,3 @@ class WatchedActionBase(ActionBase):
         file = shlex.quote(path)
         command = f"date +%s; [ -f {file} ] && head -c {_MOST_BYTES} {file}"
         return lambda: str(action._low_level_execute_command(command)["stdout"])
-
-
-def _is_for_programs(callback: str) -> bool:
-    """Say whether the output is written by a callback plugin whose output programs read, so that no other line may come between."""
-    return callback.rpartition(".")[2] in ("json", "jsonl", "null")

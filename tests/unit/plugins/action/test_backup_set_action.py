@@ -75,11 +75,11 @@ class Play(backup_set.ActionModule):
     """The plugin with a record of what it gives to the module; only the way to the host is not the real one."""
 
     def __init__(self, arguments, answers):
-        self._task = types.SimpleNamespace(args=arguments, async_val=0, check_mode=False)
-        self._connection = types.SimpleNamespace(_shell=types.SimpleNamespace(tmpdir="/tmp"))
+        self._task = types.SimpleNamespace(args=arguments, async_val=0, check_mode=False, delegate_to=None)
+        self._connection = types.SimpleNamespace(has_native_async=False, _shell=types.SimpleNamespace(tmpdir="/tmp"))
         self.answers, self.given = answers, []
 
-    def _execute_module(self, module_name=None, module_args=None, task_vars=None):
+    def _execute_module(self, module_args=None, **_how):
         self.given.append(dict(module_args))
         return self.answers.pop(0)
 

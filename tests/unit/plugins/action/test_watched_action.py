@@ -14,7 +14,7 @@ import sys
 
 import pytest
 from ansible_collections.seafleet.seafile.plugins.action import server_dump, set_pull, set_verify
-from ansible_collections.seafleet.seafile.plugins.plugin_utils import watched_action
+from ansible_collections.seafleet.seafile.plugins.plugin_utils import output, watched_action
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 HOSTS = ("files.example.org", "other.example.org")
@@ -121,4 +121,4 @@ def test_each_plugin_runs_its_own_module_and_reads_its_own_file(plugin, argument
     ("default", False), ("json", True), ("ansible.posix.json", True), ("ansible.posix.jsonl", True), ("awx_display", False),
 ])
 def test_output_that_programs_read_stays_clean(callback, quiet):
-    assert watched_action._is_for_programs(callback) is quiet
+    assert output.is_for_programs(callback) is quiet
