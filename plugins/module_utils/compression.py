@@ -345,6 +345,9 @@ class _ZstdText(io.RawIOBase):
     """The text of a zstd file, unpacked by the program; its exit code is part of the proof that the file is whole."""
 
     def __init__(self, stream: t.BinaryIO, path: str, start: bytes, seen: t.Optional[t.Callable[[bytes], t.Any]]) -> None:
+        self._stream = stream
+        self._process: t.Any = None
+        self._pump: t.Optional[threading.Thread] = None
         program = zstd_program()
         if program is None:
             raise SeafileError("missing-tool", ZSTD, f"it is not installed on this host, and {os.path.basename(path)} needs it to be read",
@@ -353,14 +356,12 @@ class _ZstdText(io.RawIOBase):
             raise Damage("the zstd file is cut short")
         if not _ZSTD_MAGIC.match(start):
             raise Damage("it is no zstd file")
-        self._stream = stream
         self._path = path
         self._error: t.Optional[BaseException] = None
-        self._pump: t.Optional[threading.Thread] = None
         if seen is None:
             # what the stream has read ahead is not in its way: the program reads the file itself
             os.lseek(stream.fileno(), 0, os.SEEK_SET)
-        self._process: t.Any = _start([program, "-dcq", "--no-progress"], stream if seen is None else subprocess.PIPE)
+        self._process = _start([program, "-dcq", "--no-progress"], stream if seen is None else subprocess.PIPE)
         enlarge_pipe(self._process.stdout.fileno())
         if seen is not None:
             self._pump = threading.Thread(target=self._feed, args=(seen,), daemon=True)
@@ -378,19 +379,23 @@ class _ZstdText(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            if self._process.poll() is None:
-                self._process.kill()
-            self._process.wait()
-            if self._pump is not None:
-                self._pump.join()
-            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-                if pipe is not None:
-                    try:
-                        pipe.close()
-                    except BrokenPipeError:
-                        pass
+            if self._process is not None:
+                self._end_process()
             self._stream.close()
         super().close()
+
+    def _end_process(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        if self._pump is not None:
+            self._pump.join()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    pass
 
     def _feed(self, seen: t.Callable[[bytes], t.Any]) -> None:
         pipe = self._process.stdin

@@ -277,9 +277,7 @@ class ObjectDirectory:
         if version == 0:
             result, digest = _parse_fs_binary(content)
         else:
-            plain = _decompress(content)
-            result = _parse_fs_json(plain)
-            digest = hashlib.sha1(plain).digest() if check_hash else object_id
+            result, digest = _parse_fs_json(content)
         damage = Damage("wrong-hash", "its content does not have its id") if check_hash and digest != object_id else None
         return result, len(content), damage
 
@@ -291,15 +289,10 @@ class ObjectDirectory:
         content = self._read(object_id, MAX_FS_BYTES)
         if version == 0:
             result, digest = _parse_fs_binary(content)
+            found = _children(result)
         else:
-            plain = _decompress(content)
-            digest = hashlib.sha1(plain).digest()
-            result = None if len(plain) <= _LARGE_JSON_BYTES else _parse_fs_json(plain)
-        damage = None if digest == object_id else Damage("wrong-hash", "its content does not have its id")
-        if result is None:
-            return Children(*_parse_children(plain), len(content), damage)
-        directories = [entry.id for entry in result.entries if entry.is_directory]
-        return Children(result.type, directories, [entry.id for entry in result.entries if not entry.is_directory], result.blocks, len(content), damage)
+            found, digest = _parse_children(content)
+        return Children(*found, len(content), None if digest == object_id else Damage("wrong-hash", "its content does not have its id"))
 
     def check_block(self, object_id: bytes) -> int:
         """Hash a block and return its size; raises :class:`Damage`. Ciphertext is hashed as it lies on disk."""
@@ -340,7 +333,7 @@ class ObjectDirectory:
         if version == 0:
             digest = _parse_fs_binary(content)[1]
         else:
-            content = _decompress(content)
+            content = b"".join(_inflate(content))
             digest = hashlib.sha1(content).digest()
         if digest != object_id:
             raise Damage("wrong-hash", "its content does not have its id")
@@ -430,19 +423,52 @@ def _size_of(status: os.stat_result) -> int:
     return status.st_size
 
 
-def _decompress(content: bytes) -> bytes:
+def _inflate_small(content: bytes) -> bytes | None:
+    """What the zlib stream I(content) holds, or None when that is large: :func:`_inflate` reads it then; raises :class:`Damage`."""
     inflater = zlib.decompressobj()
+    most = min(_LARGE_JSON_BYTES, MAX_FS_BYTES)
     try:
-        plain = inflater.decompress(content, MAX_FS_BYTES)
+        plain = inflater.decompress(content, most + 1)
     except zlib.error as error:
         raise Damage("unparsable", "is not a zlib stream") from error
-    if inflater.unconsumed_tail:
-        raise Damage("unparsable", f"is larger than {MAX_FS_BYTES} bytes when decompressed")
+    if len(plain) > most:
+        return None
     if not inflater.eof:
         raise Damage("truncated", "its zlib stream is cut")
     if inflater.unused_data:
         raise Damage("unparsable", "something follows its zlib stream")
     return plain
+
+
+def _inflate(content: bytes, digest: t.Any = None) -> t.Iterator[bytes]:
+    """Yield what the zlib stream I(content) holds in pieces, and hash them: a bomb is given up where it stops being an fs object.
+
+    :arg digest: of hashlib, gets all that was yielded.
+    :raises Damage: C(truncated), C(unparsable), at the piece where it is found.
+    """
+    inflater = zlib.decompressobj()
+    total = 0
+    for at in range(0, len(content), _LARGE_PIECE_BYTES):  # what was not taken yet is copied at each step: so it is never much
+        piece = content[at:at + _LARGE_PIECE_BYTES]
+        while True:
+            try:
+                plain = inflater.decompress(piece, _LARGE_PIECE_BYTES)
+            except zlib.error as error:
+                raise Damage("unparsable", "is not a zlib stream") from error
+            total += len(plain)
+            if total > MAX_FS_BYTES:
+                raise Damage("unparsable", f"is larger than {MAX_FS_BYTES} bytes when decompressed")
+            if digest is not None:
+                digest.update(plain)
+            if plain:
+                yield plain
+            piece = inflater.unconsumed_tail
+            if not piece and len(plain) < _LARGE_PIECE_BYTES:
+                break
+        if inflater.unused_data or (inflater.eof and at + _LARGE_PIECE_BYTES < len(content)):
+            raise Damage("unparsable", "something follows its zlib stream")
+    if not inflater.eof:
+        raise Damage("truncated", "its zlib stream is cut")
 
 
 def _parse_commit(content: bytes) -> tuple[Commit, dict[str, t.Any]]:
@@ -488,39 +514,60 @@ def _commit_ids(document: dict[str, t.Any]) -> set[bytes]:
     return {hashlib.sha1(b"".join(text + b"\0" for text in raw) + ctime).digest(), hashlib.sha1(b"".join(raw) + ctime).digest()}
 
 
-def _parse_fs_json(plain: bytes) -> FsObject:
+_NO_FS_JSON = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+_Pointed = t.Tuple[int, t.Sequence[bytes], t.Sequence[bytes], t.Sequence[bytes]]
+
+
+def _parse_fs_json(content: bytes) -> tuple[FsObject, bytes]:
+    """The object in the zlib stream I(content), and the id that it has; raises :class:`Damage`."""
+    small = _inflate_small(content)
+    digest = hashlib.sha1() if small is None else hashlib.sha1(small)
     try:
-        document = json.loads(plain) if len(plain) <= _LARGE_JSON_BYTES else _parse_large_json(plain)
+        document = _parse_large_json(_inflate(content, digest)) if small is None else json.loads(small)
         kind = document["type"]
         if kind == DIRECTORY:
             entries = [entry if isinstance(entry, Entry) else _entry(entry) for entry in document["dirents"]]
-            return FsObject(DIRECTORY, entries, ())
+            return FsObject(DIRECTORY, entries, ()), digest.digest()
         if kind == FILE:
-            return FsObject(FILE, (), [block if isinstance(block, bytes) else parse_id(block) for block in document["block_ids"]])
+            return FsObject(FILE, (), [block if isinstance(block, bytes) else parse_id(block) for block in document["block_ids"]]), digest.digest()
         raise ValueError("is neither file nor directory")
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except _NO_FS_JSON as error:
         raise Damage("unparsable", "is not the JSON of a file or directory") from error
 
 
-def _parse_children(plain: bytes) -> tuple[int, list[bytes], list[bytes], list[bytes]]:
+def _children(found: FsObject) -> _Pointed:
+    """What an object points at: type, directories, files, blocks."""
+    directories = [entry.id for entry in found.entries if entry.is_directory]
+    return found.type, directories, [entry.id for entry in found.entries if not entry.is_directory], found.blocks
+
+
+def _parse_children(content: bytes) -> tuple[_Pointed, bytes]:
     """As :func:`_parse_fs_json`, but all ids of an object at once and without its names: type, directories, files, blocks."""
+    small = _inflate_small(content)
+    if small is None:
+        result, digest = _parse_fs_json(content)
+        return _children(result), digest
     try:
-        document = json.loads(plain)
-        kind = document["type"]
-        if kind == FILE:
-            return FILE, [], [], _parse_ids(document["block_ids"])
-        if kind != DIRECTORY:
-            raise ValueError("is neither file nor directory")
-        entries = document["dirents"]
-        if not isinstance(entries, list):
-            raise ValueError("entries are no list")
-        if not entries:
-            return DIRECTORY, [], [], []
-        ids = _parse_ids([entry["id"] for entry in entries])
-        "".join([entry["name"] for entry in entries])  # a TypeError unless all are text
-        modes = [stat.S_ISDIR(entry["mode"]) for entry in entries]
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        return _parse_children_json(small), hashlib.sha1(small).digest()
+    except _NO_FS_JSON as error:
         raise Damage("unparsable", "is not the JSON of a file or directory") from error
+
+
+def _parse_children_json(plain: bytes) -> _Pointed:
+    document = json.loads(plain)
+    kind = document["type"]
+    if kind == FILE:
+        return FILE, [], [], _parse_ids(document["block_ids"])
+    if kind != DIRECTORY:
+        raise ValueError("is neither file nor directory")
+    entries = document["dirents"]
+    if not isinstance(entries, list):
+        raise ValueError("entries are no list")
+    if not entries:
+        return DIRECTORY, [], [], []
+    ids = _parse_ids([entry["id"] for entry in entries])
+    "".join([entry["name"] for entry in entries])  # a TypeError unless all are text
+    modes = [stat.S_ISDIR(entry["mode"]) for entry in entries]
     directories: list[bytes] = []
     files: list[bytes] = []
     for object_id, is_directory in zip(ids, modes):
@@ -550,25 +597,32 @@ def load_fs_json(plain: bytes, entry: t.Callable[[dict[str, t.Any]], t.Any]) -> 
 
     :raises ValueError: it is no JSON; and what I(entry) raises.
     """
-    return t.cast(t.Dict[str, t.Any], json.loads(plain)) if len(plain) <= _LARGE_JSON_BYTES else _parse_large_json(plain, entry)
+    if len(plain) <= _LARGE_JSON_BYTES:
+        return t.cast(t.Dict[str, t.Any], json.loads(plain))
+    return _parse_large_json((plain[at:at + _LARGE_PIECE_BYTES] for at in range(0, len(plain), _LARGE_PIECE_BYTES)), entry)
 
 
-def _parse_large_json(plain: bytes, entry: t.Callable[[dict[str, t.Any]], t.Any] = _entry) -> dict[str, t.Any]:
-    """The same as json.loads() for a large fs object, its list in reduced form, item by item.
+def _parse_large_json(pieces: t.Iterator[bytes], entry: t.Callable[[dict[str, t.Any]], t.Any] = _entry) -> dict[str, t.Any]:
+    """The same as json.loads() for a large fs object that comes in I(pieces), its list in reduced form, item by item.
 
     A directory of a million entries fits into memory so, and a zip bomb of a hundred million empty lists (JSON that
     takes 25 times its size once it is parsed) is found to be no fs object at its first item.
     """
-    begin = plain.find(b"[", 0, _LARGE_PIECE_BYTES) + 1  # no text stands before the list
+    start = b""
+    while len(start) < _LARGE_PIECE_BYTES:
+        piece = next(pieces, b"")
+        start += piece
+        if not piece:
+            break
+    begin = start.find(b"[", 0, _LARGE_PIECE_BYTES) + 1  # no text stands before the list
     if not begin:
         raise ValueError("has no list")
     decoder = json.JSONDecoder()
     reader = codecs.getincrementaldecoder("utf-8")()
     items: list[t.Any] = []
-    text, at = "", begin
+    text, more, last = "", start[begin:], False
     while True:
-        text += reader.decode(plain[at:at + _LARGE_PIECE_BYTES], at + _LARGE_PIECE_BYTES >= len(plain))
-        at += _LARGE_PIECE_BYTES
+        text += reader.decode(more, last)
         position, ended = 0, False
         while not ended:
             # An item that the piece cuts is looked at again together with the next piece.
@@ -586,10 +640,16 @@ def _parse_large_json(plain: bytes, entry: t.Callable[[dict[str, t.Any]], t.Any]
         text = text[position:]
         if ended:
             break
-        if at >= len(plain) or len(text) >= 2 * _LARGE_PIECE_BYTES:
+        if last or len(text) >= 2 * _LARGE_PIECE_BYTES:
             raise ValueError("its list is cut, or holds something else")
-    rest = text.encode("utf-8") + plain[at:at + _LARGE_PIECE_BYTES]
-    document = json.loads(plain[:begin] + b"]" + rest)
+        more = next(pieces, b"")
+        last = not more
+    rest = text.encode("utf-8") + reader.getstate()[0]
+    for piece in pieces:
+        rest += piece
+        if len(rest) > 2 * _LARGE_PIECE_BYTES:
+            raise ValueError("something large follows its list")
+    document = json.loads(start[:begin] + b"]" + rest)
     for key in ("dirents", "block_ids"):
         if document.get(key) == []:
             document[key] = items

@@ -97,8 +97,10 @@ def test_a_version_0_object_that_cannot_be_read_is_damage(maker, content, kind):
 
 def test_a_zip_bomb_is_not_unpacked(maker, monkeypatch):
     monkeypatch.setattr(object_store, "MAX_FS_BYTES", 1024 * 1024)
-    damage = fs_damage(maker, zlib.compress(b" " * (64 * 1024 * 1024), 9))
+    item = b'{"id":"%s","mode":33188,"name":"x"},' % (b"a" * 40)
+    damage = fs_damage(maker, zlib.compress(b'{"type":3,"dirents":[' + item * 200000, 9))
     assert damage.kind == "unparsable" and "larger than 1048576 bytes" in damage.cause
+    assert fs_damage(maker, zlib.compress(b" " * (64 * 1024 * 1024), 9)).kind == "unparsable"
 
 
 def test_a_large_directory_is_read_in_its_reduced_form(maker):

@@ -273,14 +273,27 @@ def bomb(begin, repeated, times):
 PIECE = 1 << 20
 
 
-@pytest.mark.parametrize("begin, item", [(b"", b" "), (b'{"type":3,"dirents":[', b"[],")])
+@pytest.mark.parametrize("begin, item", [
+    (b"", b" "), (b"", b"\0"), (b'{"type":3,"dirents":[', b"[],"), (b'{"type":3,"dirents":[', b" "), (b'{"type":3,"dirents":[],"x":', b"9"),
+    (b'{"type":3,"dirents":[{"name":"', b"a"), (b'{"type":1,"block_ids":[],"x":"', b"a")])
 @pytest.mark.parametrize("size", [300, 3000])
-def test_a_zip_bomb_takes_no_more_memory_however_large_it_grows(begin, item, size):
+def test_a_zip_bomb_is_given_up_where_it_stops_being_an_fs_object(begin, item, size):
     content = bomb(begin, item * (PIECE // len(item)), size)
     with Place() as place:
         (dummy, damage), peak = memory(lambda: place.read("fs", "a" * 40, content))
+    assert damage.kind == "unparsable"
+    assert peak < 20 * PIECE + len(content)
+
+
+def test_a_bomb_of_true_entries_ends_at_the_largest_object_there_can_be(monkeypatch):
+    monkeypatch.setattr(object_store, "_LARGE_JSON_BYTES", PIECE // 4)
+    monkeypatch.setattr(object_store, "MAX_FS_BYTES", 2 * PIECE)
+    item = b'{"id":"%s","mode":33188,"name":"x"},' % (b"a" * 40)
+    content = bomb(b'{"type":3,"dirents":[', item * (PIECE // len(item)), 300)
+    with Place() as place:
+        (dummy, damage), peak = memory(lambda: place.read("fs", "a" * 40, content))
     assert damage.kind == "unparsable" and "larger than" in damage.cause
-    assert peak < 3 * object_store.MAX_FS_BYTES
+    assert peak < 10 * object_store.MAX_FS_BYTES
 
 
 @pytest.mark.parametrize("begin, item", [

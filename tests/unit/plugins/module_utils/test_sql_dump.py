@@ -140,8 +140,14 @@ def test_a_zstd_dump_is_read_as_the_gzip_one(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_compressed_dump_cut_anywhere_is_refused(tmp_path, kind):
-    packed = pack(kind, gzip.decompress((DATA / "mariadb-hex.sql.gz").read_bytes()))
+    packed = pack(kind, (MYSQL % "INSERT INTO `Repo` VALUES (1,'one'),(2,'two');").encode("ascii"))
     path = tmp_path / f"dump{KINDS[kind]}"
+    for length in range(len(packed)):
+        path.write_bytes(packed[:length])
+        assert code_of(sql_dump.read_tables, str(path), ("Repo",)) == "dump-damaged", length
+    path.write_bytes(packed)
+    assert len(sql_dump.read_tables(str(path), ("Repo",))["Repo"]) == 2
+    packed = pack(kind, gzip.decompress((DATA / "mariadb-hex.sql.gz").read_bytes()))
     for length in range(0, len(packed), 37 if kind == "gzip" else 301):
         path.write_bytes(packed[:length])
         assert code_of(sql_dump.read_tables, str(path), ("Branch", "Repo")) == "dump-damaged", length
