@@ -85,6 +85,12 @@ CODES: dict[str, Code] = {
         "Backup and Seafile directory lie inside each other, so that the backup would back itself up and perish together with what it protects.",
         "choose a backup_root outside the Seafile directory, best on another machine",
     ),
+    "backup-root-missing": Code(
+        ANY,
+        "The directory for the backups does not exist on the backup host: nothing was backed up yet, or its file system is not mounted.",
+        "mount the file system that holds the backups, or correct seafile_backup_root; the first backup makes the directory",
+        "findmnt --target /srv/seafile-backup",
+    ),
     "backup-shared": Code(
         FLEET,
         "Two names of the inventory would be backed up into one directory, or are one Seafile directory on one machine. "
@@ -570,6 +576,16 @@ CODES: dict[str, Code] = {
         RESTORE,
         "A record that an import or a return of a library keeps cannot be read.",
         "remove the named file; the databases are then compared by their tables alone",
+    ),
+    "report-mode": Code(
+        REPORT,
+        "The mode for the files of the report is no octal number, or makes them executable.",
+        "give the mode as an octal number in quotes, such as '0640'",
+    ),
+    "report-places": Code(
+        REPORT,
+        "The report was given something else than the results of catalogue_info, or hours that are no number.",
+        "call the role report, or look at the documentation of fleet_report",
     ),
     "restore-not-begun": Code(
         RESTORE,

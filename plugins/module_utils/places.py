@@ -34,6 +34,16 @@ def free_bytes(path: str) -> int:
     return statistics.f_bavail * statistics.f_frsize
 
 
+def room(path: str) -> dict[str, int]:
+    """Return what the file system that holds, or will hold, I(path) has: C(bytes), C(free_bytes), C(inodes), C(free_inodes).
+
+    Free is what an ordinary account may still use. A file system that makes inodes as it needs them (btrfs) tells zero of them.
+    """
+    found = os.statvfs(existing_parent(path))
+    return {
+        "bytes": found.f_blocks * found.f_frsize, "free_bytes": found.f_bavail * found.f_frsize, "inodes": found.f_files, "free_inodes": found.f_favail}
+
+
 def is_inside(path: str, directory: str) -> bool:
     """Say whether I(path) is I(directory) or lies below it, links resolved."""
     real, top = os.path.realpath(path), os.path.realpath(directory)

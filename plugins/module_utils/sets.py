@@ -235,13 +235,18 @@ def describe(layout: ServerLayout, set_id: str, sealed: bool) -> dict[str, t.Any
         except (OSError, ValueError, KeyError, TypeError):
             pass
         return row
+    return look(layout, set_id)[0]
+
+
+def look(layout: ServerLayout, set_id: str) -> tuple[dict[str, t.Any], dict[str, t.Any] | None, dict[str, t.Any] | None]:
+    """Return the row of a sealed set as :func:`describe` does, its manifest, and the record that decides its state; None for what there is not."""
     directory = layout.sealed(set_id)
-    row = {"set_id": set_id, "state": "sealed", "path": directory, "reasons": [], "verification": None}
+    row: dict[str, t.Any] = {"set_id": set_id, "state": "sealed", "path": directory, "reasons": [], "verification": None}
     try:
         manifest = read_manifest(directory)
     except SeafileError as error:
         row.update(state="damaged", reasons=[f"{error.what}: {error.cause}"])
-        return row
+        return row, None, None
     for key in ("began", "sealed", "server", "engine", "bytes", "libraries"):
         row[key] = manifest.get(key)
     seafile = manifest.get("seafile")
@@ -254,7 +259,7 @@ def describe(layout: ServerLayout, set_id: str, sealed: bool) -> dict[str, t.Any
         row.update(state=record["state"], verification=verification_record.summary(record))
         if record["state"] == verification_record.DAMAGED:
             row["reasons"] = list(record["reasons"])
-    return row
+    return row, manifest, record
 
 
 def catalogue(layout: ServerLayout) -> list[dict[str, t.Any]]:

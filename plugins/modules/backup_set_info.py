@@ -121,18 +121,9 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import set_order, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import catalogue, set_order, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
-
-
-def _servers(backup_root):
-    try:
-        names = sorted(os.listdir(backup_root))
-    except FileNotFoundError:
-        return []
-    # a name that no server can have is no server's directory
-    return [name for name in names if not name.startswith(".") and name.isprintable() and os.path.isdir(os.path.join(backup_root, name, "sets"))]
 
 
 def pick(rows, set_id, what):
@@ -160,7 +151,7 @@ def _whole_before(layout, rows, damaged):
 def inform(module):
     """Return the catalogue and, where asked, the chosen set."""
     params = module.params
-    names = [params["server"]] if params["server"] else _servers(params["backup_root"])
+    names = [params["server"]] if params["server"] else catalogue.servers(params["backup_root"])
     layouts = {name: ServerLayout(params["backup_root"], name) for name in names}
     result = {"changed": False, "servers": {name: sets.catalogue(layout) for name, layout in layouts.items()}}
     if not (params["choose"] or params["set_id"]):

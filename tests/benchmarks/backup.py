@@ -302,7 +302,7 @@ def dump_table(entry: Results) -> str:
     return measure.table(("run", "seconds", "CPU seconds", "memory MB", "seconds / three dumps", "seconds / `gzip -6`"), rows)
 
 
-def fleet_table(result: Results) -> str:
+def report_table(result: Results) -> str:
     rows = []
     for number, entry in result.items():
         values, servers = costs(entry["runs"]), int(number)
@@ -338,7 +338,7 @@ def text(results: Results) -> str:
     if "fleet" in results:
         fleet = dict(results["fleet"])
         head = fleet.pop("head")
-        parts += [f"### One server and twenty, {FLEET_OBJECTS:,} objects each, nothing changed", head, fleet_table(fleet)]
+        parts += [f"### One server and twenty, {FLEET_OBJECTS:,} objects each, nothing changed", head, report_table(fleet)]
     return "\n\n".join(parts)
 
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from ansible_collections.seafleet.seafile.plugins.module_utils.codes import CODES, Code
+from ansible_collections.seafleet.seafile.plugins.module_utils.version import VERSION
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
@@ -136,6 +137,10 @@ def test_every_default_of_a_role_is_in_its_argument_specs_and_back(role):
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_has_a_readme(role):
     assert (ROOT / "roles" / role / "README.md").read_text(encoding="utf-8").strip()
+
+
+def test_what_is_written_on_hosts_tells_the_version_of_this_collection():
+    assert yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["version"] == VERSION
 
 
 def code_table() -> types.ModuleType:
