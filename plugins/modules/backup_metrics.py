@@ -16,7 +16,7 @@ description:
   - The figures come from what lies on the disk, so they are right after any run and may be written as often as one likes.
   - A directory that is missing or may not be written to does not fail. It is said in RV(warnings_told), and as a warning.
   - Runs on the backup host.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.backup_root]
 attributes:
   check_mode:
     support: full
@@ -26,10 +26,6 @@ attributes:
     support: full
     platforms: posix
 options:
-  backup_root:
-    description: The directory that holds the backups of all servers.
-    type: path
-    required: true
   metrics_dir:
     description: The directory that node_exporter reads (C(--collector.textfile.directory)), on Debian V(/var/lib/prometheus/node-exporter).
       It is not created, for nobody would read it then.

@@ -13,10 +13,11 @@ author: The seafleet.seafile contributors (@seafleet)
 description:
   - Returns a short row for every set of every server below O(backup_root), with its state, times, sizes and reasons, the drills, what
     the last backup run gave, and the room that is left. What M(seafleet.seafile.fleet_report) makes its page of.
-  - A file that cannot be read is told in C(problems) and fails nothing.
+  - A file that cannot be read is told in C(problems) and fails nothing. An O(backup_root) that does not exist fails, for a disk that is not
+    mounted must not look like a fleet without backups.
   - For the whole truth about the sets of one server see M(seafleet.seafile.backup_set_info).
   - Runs on the backup host and changes nothing. The servers may be down.
-extends_documentation_fragment: [seafleet.seafile.attributes]
+extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.backup_root]
 attributes:
   check_mode:
     support: full
@@ -25,11 +26,6 @@ attributes:
   platform:
     support: full
     platforms: posix
-options:
-  backup_root:
-    description: The directory that holds the backups of all servers. One that does not exist fails.
-    type: path
-    required: true
 """
 
 EXAMPLES = r"""
