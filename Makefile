@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help test venv lock changelog clean molecule backup restore prepare verify drill benchmark
+.PHONY: help test venv lock changelog clean molecule site backup restore prepare verify drill benchmark
 
 help:
 	@echo "make backup [INVENTORY=path]     back up the servers of an inventory; without one, a sample on this machine"
@@ -17,6 +17,7 @@ help:
 	@echo "make benchmark [WHAT=verify|backup|streams] [OBJECTS='100000 1000000'] [CHANGE=0.1] [SEED=1] [ROUNDS=3] [DIR=path] [COLD=1] [KEEP=1] [WRITE=1]"
 	@echo "               [PARTS='store dump fleet'] [WITHOUT='restic borg']   measure beside what else one would use; docs/benchmarks.md tells of it"
 	@echo "make molecule SCENARIO=name [COMMAND=converge]"
+	@echo "make site                        build the documentation site in .build/site"
 	@echo "make venv                        only the Python tools, in .build/venv"
 	@echo "make lock                        pin the newest Python packages in requirements/"
 	@echo "make changelog                   write CHANGELOG from its fragments"
@@ -32,6 +33,9 @@ venv:
 
 molecule: venv
 	@tools/steps/molecule $(SCENARIO) $(COMMAND)
+
+site:
+	@tools/site/make
 
 lock:
 	@tools/lock

@@ -60,6 +60,7 @@ def all_steps() -> list[Step]:
     return [
         Step("packages", ["tools/system-packages", "test"], (), "Debian packages, where any is missing", "machine"),
         Step("venv", ["tools/venv", "venv", "test", "python3.13", "python3.12", "python3.11"], ("packages",), "the Python tools, pinned", "machine"),
+        Step("site-venv", ["tools/venv", "site-venv", "site", "python3.13", "python3.12", "python3.11"], ("packages",), "Sphinx, pinned", "machine"),
         Step("image", [*HOSTS, "image", "debian12"], ("packages",), "the image of the test hosts", "machine"),
         Step("sanity", ["tools/steps/sanity"], ("venv",), "ansible-test sanity, all tests"),
         Step("system-1", ["tools/steps/system", "1"], ("venv", "image"), "faults and whole ways on fresh hosts, first half", "code"),
@@ -73,6 +74,7 @@ def all_steps() -> list[Step]:
         Step("units-3.13", ["tools/steps/units", "3.13"], ("venv",), "ansible-test units, newest Python of targets"),
         Step("units-controller", ["tools/steps/units", "controller"], ("venv",), "ansible-test units, the controller's Python"),
         Step("lint", ["tools/steps/lint"], ("venv",), "ansible-lint, profile production; shellcheck"),
+        Step("docs", ["tools/steps/docs"], ("site-venv",), "the site is built, every link is followed, the examples are read"),
         Step("package", ["tools/steps/package"], ("venv",), "build, galaxy-importer, documentation, changelog"),
     ]
 
