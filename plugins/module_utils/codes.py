@@ -597,6 +597,18 @@ CODES: dict[str, Code] = {
         "What was given as the result of a run is none, so that it cannot be kept under its name.",
         "give the result as fleet_summary returned it",
     ),
+    "retention-incomplete": Code(
+        RETAIN,
+        "A set was taken away, but not all of its files could be removed. What is left stands under a name that nobody takes for a set.",
+        "mend the rights or attributes of what is named, then run again, which removes the rest",
+        "lsattr -d /srv/seafile-backup/SERVER/sets/.*",
+    ),
+    "retention-policy": Code(
+        RETAIN,
+        "A number of the policy is out of its range. What keeps sets safe can be raised and not lowered: nothing younger than seven days goes, "
+        "nor the two newest verified sets.",
+        "correct the number; docs/retention.md tells what each one means",
+    ),
     "rollback-differs": Code(
         ROLLBACK,
         "After the rollback some tables are not as they were when the safety copy was made.",

@@ -4,8 +4,8 @@
 """Where everything lies on the backup host. The only file that knows a path of the backup.
 
 C(<backup_root>/<server>/objects/{commits,fs,blocks}/<store id>/<2>/<38>), C(sets/<set id>/...),
-C(sets/<set id>.verification.{json,txt}), C(quarantine/), C(drills/), C(state/), C(RESTORE.md); see the guide C(docs/sets.md).
-For all servers C(<backup_root>/.seafleet/{streams,servers,runs}).
+C(sets/<set id>.verification.{json,txt}), C(sets/<set id>.keep), C(quarantine/), C(drills/), C(state/), C(RESTORE.md); see the guide
+C(docs/sets.md). For all servers C(<backup_root>/.seafleet/{streams,servers,runs}).
 """
 
 from __future__ import annotations
@@ -118,6 +118,8 @@ class ServerLayout:
         """Objects that a lost connection cut, from which the next run goes on."""
         self.unclean = os.path.join(self.state, "unclean")
         """There while half files may lie among the objects, for it was begun to bring very many at once."""
+        self.restores = os.path.join(self.state, "restore")
+        """What is written for restores, a directory a set (and library)."""
         self.slots = os.path.join(backup_root, ".seafleet", "streams")
         """One lock for each process that may pull into this backup host at once, for all servers."""
         self.server_slots = os.path.join(backup_root, ".seafleet", "servers")
@@ -139,10 +141,18 @@ class ServerLayout:
         """The same for people."""
         return os.path.join(self.sets, f"{set_id}.verification.txt")
 
+    def keep(self, set_id: str) -> str:
+        """The file that a user puts beside the set I(set_id) to have it kept for ever; its first line may say why."""
+        return os.path.join(self.sets, f"{set_id}.keep")
+
+    def removed(self, set_id: str, sealed: bool = True) -> str:
+        """The name of a set while it is being removed; nobody takes it for a set."""
+        return os.path.join(self.sets, f".{set_id}.removed" if sealed else f".{set_id}.partial.removed")
+
     def changes(self, set_id: str) -> str:
         """The server's list of what is new, as it arrives with the dumps of the set I(set_id)."""
         return os.path.join(self.partial(set_id), CHANGES)
 
     def object_list(self, set_id: str) -> str:
         """The list of the objects that the set I(set_id) can reach, made for a restore; alone in its directory."""
-        return os.path.join(self.state, "restore", set_id, "objects.list")
+        return os.path.join(self.restores, set_id, "objects.list")

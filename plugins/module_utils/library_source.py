@@ -13,6 +13,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.errors import Sea
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 from ansible_collections.seafleet.seafile.plugins.module_utils.library_tree import Libraries
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
+from ansible_collections.seafleet.seafile.plugins.module_utils.set_use import Use
 
 
 class Source(t.NamedTuple):
@@ -23,6 +24,8 @@ class Source(t.NamedTuple):
     store: ObjectStore
     libraries: Libraries
     notes: t.List[str]
+    use: Use
+    """Nobody removes the set while this stands."""
 
 
 def open_source(backup_root: str, server: str, set_id: str | None) -> Source:
@@ -44,6 +47,7 @@ def open_source(backup_root: str, server: str, set_id: str | None) -> Source:
         notes += [f"passed over: {other['set_id']} ({other['state']}): {'; '.join(other['reasons'])}" for other in set_choice.passed_over(rows, row, {})]
     if row["state"] == "damaged":
         notes.append(f"the set {row['set_id']} is damaged: {'; '.join(row['reasons'])}")
+    use = Use(row["path"])
     manifest = sets.read_manifest(row["path"])
     paths = set_choice.parts(layout, row, manifest)
     dump = paths["seafile_dump"]
@@ -55,4 +59,4 @@ def open_source(backup_root: str, server: str, set_id: str | None) -> Source:
     if found != expected:
         raise SeafileError("set-damaged", dump, "the dump was changed after sealing")
     store = ObjectStore(layout.objects)
-    return Source(layout, row, store, Libraries(store, dump), notes)
+    return Source(layout, row, store, Libraries(store, dump), notes, use)

@@ -176,6 +176,20 @@ def joined(layout: ServerLayout, set_id: str) -> t.Iterator[Run]:
             raise
 
 
+@contextlib.contextmanager
+def between_runs(layout: ServerLayout, lease: int) -> t.Iterator[None]:
+    """Hold the lock while the body runs, for work that is part of no run; no run can begin or go on meanwhile.
+
+    :arg lease: seconds without renewal after which a run counts as dead.
+    :raises SeafileError: C(run-active) with C(holder), the record of the run.
+    """
+    with _held(layout) as run:
+        problem = refusal(layout, run.record, {}, utc_now(), lease, None)
+        if problem:
+            raise problem
+        yield
+
+
 def release(run: Run, reason: str | None = None) -> None:
     """Free the lock; I(reason) says why the run failed, if it did."""
     run.record["state"] = "failed" if reason else "ended"

@@ -43,6 +43,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.set_order import 
     passed_over,
     require_ended,
 )
+from ansible_collections.seafleet.seafile.plugins.module_utils.set_use import Use
 from ansible_collections.seafleet.seafile.plugins.module_utils.verification_record import DAMAGED, SOURCE, VERIFIED
 
 FINDINGS_RETURNED = 100
@@ -109,6 +110,8 @@ class Candidate:
 
     def __init__(self, layout: ServerLayout, row: Row) -> None:
         self.row = row
+        self.use = Use(row["path"])
+        """Nobody removes the set while this candidate is looked at."""
         self.manifest = sets.read_manifest(row["path"])
         wrong = sets.check_sums(row["path"])
         if wrong:

@@ -18,6 +18,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.errors import Sea
 from ansible_collections.seafleet.seafile.plugins.module_utils.heal import ABSENT, ALIKE, BAD, HEALED, UNPLACED, Healer
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, require_set_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.progress import Progress
+from ansible_collections.seafleet.seafile.plugins.module_utils.set_use import Use
 from ansible_collections.seafleet.seafile.plugins.module_utils.verification_record import BACKUP, SOURCE, UNKNOWN, Key, key_of
 
 MOST_ROUNDS = 100
@@ -43,6 +44,8 @@ class Subject:
     earlier: dict[str, t.Any] | None = None
     sealed: bool = True
     known: pointers.Pointers | None = None
+    use: Use | None = None
+    """Nobody removes the sealed set while this stands."""
 
     def pointers(self) -> pointers.Pointers:
         """Read what the set's database points at; raises SeafileError C(dump-...)."""
@@ -62,16 +65,17 @@ def read_keep_days(directory: str) -> int | None:
 def sealed_subject(layout: ServerLayout, set_id: str) -> Subject:
     """Return the sealed set I(set_id).
 
-    :raises SeafileError: C(set-damaged) when its manifest cannot tell which dump points at the objects.
+    :raises SeafileError: C(set-damaged) when its manifest cannot tell which dump points at the objects; C(no-set) when it was removed.
     """
     directory = layout.sealed(set_id)
+    use = Use(directory)
     manifest = sets.read_manifest(directory)
     dumps = [dump["file"] for dump in manifest["databases"] if dump.get("role") == "seafile"]
     if len(dumps) != 1:
         raise SeafileError("set-damaged", directory, f"the manifest names {len(dumps)} dumps of the database that points at the libraries")
     return Subject(
         set_id, directory, os.path.join(directory, "databases", dumps[0]), _moment(manifest.get("began"), set_id),
-        verification_record.newest(layout, set_id, manifest)[0])
+        verification_record.newest(layout, set_id, manifest)[0], use=use)
 
 
 def partial_subject(layout: ServerLayout, set_id: str, began: t.Any, arrived: t.Iterable[str]) -> Subject:

@@ -266,4 +266,6 @@ def catalogue(layout: ServerLayout) -> list[dict[str, t.Any]]:
     """Return one row a set, newest first."""
     rows = [describe(layout, set_id, True) for set_id in sealed_ids(layout)]
     rows += [describe(layout, set_id, False) for set_id in partial_ids(layout)]
+    # one that was removed while it was looked at is not damaged, it is gone
+    rows = [row for row in rows if "began" in row or os.path.lexists(row["path"])]
     return sorted(rows, key=lambda row: row["set_id"], reverse=True)

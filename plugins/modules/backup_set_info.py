@@ -121,7 +121,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import catalogue, set_order, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import catalogue, set_order, set_use, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 
@@ -159,6 +159,7 @@ def inform(module):
     layout, rows = layouts[params["server"]], result["servers"][params["server"]]
     try:
         row = pick(rows, params["set_id"], layout.root)
+        use = set_use.Use(row["path"])
         wrong = sets.check_sums(row["path"]) if params["checksums"] else []
         if wrong:
             raise SeafileError("set-damaged", row["path"], "; ".join(wrong[:5]), wrong=wrong[:100])
@@ -169,6 +170,7 @@ def inform(module):
         next_step = f"restore the set {whole}, the newest whole one" if whole else "there is no other whole set; ask for a restore by hand"
         raise SeafileError(error.code, error.what, error.cause, next_step, **dict({"wrong": [error.cause]}, **error.details, newest_whole=whole)) from None
     manifest = sets.read_manifest(row["path"])
+    use.end()
     over = [] if params["set_id"] else set_order.passed_over(rows, row, {})
     return dict(result, set=row, manifest=manifest, paths=set_order.parts(layout, row, manifest), passed_over=over)
 

@@ -143,6 +143,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils import closure, l
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, require_set_id
+from ansible_collections.seafleet.seafile.plugins.module_utils.set_use import note_restore
 
 
 def extract(module):
@@ -161,6 +162,8 @@ def extract(module):
         make_private_directory(directory)
         closure.write_list(found.walked, listed)
         write_json(rows, extracted.as_json())
+    if not module.check_mode:
+        note_restore(listed)
     return {
         "changed": changed, "set_id": extracted.set_id,
         "library": {"id": extracted.library, "name": extracted.name, "owner": extracted.owner(), "head": extracted.head, "kind": extracted.kind,

@@ -293,6 +293,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils import closure, s
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
+from ansible_collections.seafleet.seafile.plugins.module_utils.set_use import note_restore
 
 
 def choose(module):
@@ -307,8 +308,10 @@ def choose(module):
     listed = set_choice.Everything(ObjectStore(layout.objects), candidate.pointers) if everything else examined.walked
     paths = dict(candidate.paths, object_list=layout.object_list(choice.list_key() + ("-all" if everything else "")))
     changed = not closure.list_is_current(listed, paths["object_list"])
-    if changed and not module.check_mode:
-        closure.write_list(listed, paths["object_list"])
+    if not module.check_mode:
+        if changed:
+            closure.write_list(listed, paths["object_list"])
+        note_restore(paths["object_list"])
     found = examined.findings + examined.known
     return {
         "changed": changed, "set": candidate.row, "manifest": dict(candidate.manifest, verification=candidate.row.get("verification")), "paths": paths,

@@ -312,6 +312,9 @@ class _Work:
             earlier = subject.earlier
             record = verifier.verify(subject, **how)
         except SeafileError as error:
+            if error.code == "no-set" and self.module.params["all"]:
+                self.notes.append(f"the set {set_id} was removed meanwhile")
+                return
             if error.code != "set-damaged":
                 raise
             earlier = verification_record.read_beside(self.layout, set_id)[0]
