@@ -3,13 +3,14 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help test venv lock changelog clean molecule site backup restore prepare verify drill benchmark
+.PHONY: help test venv lock changelog clean molecule site backup restore prepare verify drill prune benchmark
 
 help:
 	@echo "make backup [INVENTORY=path]     back up the servers of an inventory; without one, a sample on this machine"
 	@echo "make restore [INVENTORY=path] [SET=id] [LIMIT=host] [CONFIRM=host]"
 	@echo "make verify [INVENTORY=path] [SET=id|all] prove again that sets can be restored; the servers may be down"
 	@echo "make drill [INVENTORY=path]      restore the newest set for trial, check all of it, measure the time, remove it"
+	@echo "make prune [INVENTORY=path]      remove the sets that the policy does not keep; ARGS='--check --diff' tells which, and why the others stay"
 	@echo "make prepare INVENTORY=path      give the backup host its read-only access to the servers"
 	@echo "make test [STEPS='lint units'] [AGAIN=1]   everything, or these steps and what they need; what has passed on the same"
 	@echo "                                 files is not run again without AGAIN=1:"
@@ -49,7 +50,7 @@ clean:
 
 # Without INVENTORY: a sample deployment on this machine. More: LIMIT=host, SET=id, CONFIRM=host, ARGS='--check --diff'.
 export INVENTORY LIMIT SET CONFIRM ARGS
-backup restore prepare verify drill:
+backup restore prepare verify drill prune:
 	@tools/playbook $@
 
 WHAT ?= verify

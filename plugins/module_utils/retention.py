@@ -19,6 +19,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.layout import set
 from ansible_collections.seafleet.seafile.plugins.module_utils.set_order import PARTIAL, SEALED
 from ansible_collections.seafleet.seafile.plugins.module_utils.sets import MOST_AHEAD
 from ansible_collections.seafleet.seafile.plugins.module_utils.verification_record import DAMAGED, VERIFIED
+from ansible_collections.seafleet.seafile.plugins.module_utils.words import count
 
 LEAST_AGE_DAYS = 7
 """No policy makes anything younger go."""
@@ -161,7 +162,7 @@ def decide(entries: t.Iterable[Entry], now: datetime.datetime, policy: Policy, f
         else:
             age = reference - entry.moment
             if age < datetime.timedelta(days=policy.min_age_days):
-                reasons.append(f"younger than {_days(policy.min_age_days)}")
+                reasons.append(f"younger than {count(policy.min_age_days, 'day')}")
             reasons += kept.get(entry.set_id, ()) if entry.state == VERIFIED else _kept_unproven(entry, age, verified, policy)
         if reasons:
             verdicts.append(Verdict(entry.set_id, entry.state, False, tuple(reasons)))
@@ -219,20 +220,17 @@ def _kept_unproven(entry: Entry, age: datetime.timedelta, verified: t.Sequence[E
         return
     words = {DAMAGED: "damaged", SEALED: "never verified"}.get(entry.state, entry.state)
     if age < datetime.timedelta(days=days):
-        yield f"{words}, and younger than {_days(days)}"
+        yield f"{words}, and younger than {count(days, 'day')}"
     newer = sum(1 for other in verified if other.set_id > entry.set_id)
     if newer < policy.keep_verified:
-        yield f"{words}, and only {newer} newer verified sets"
+        yield f"{words}, and only {count(newer, 'newer verified set')}"
 
 
 def _why_it_goes(entry: Entry, policy: Policy) -> str:
     if entry.state == PARTIAL:
-        return f"partial, and {_days(max(policy.partial_days, policy.min_age_days))} old or older"
+        return f"partial, and {count(max(policy.partial_days, policy.min_age_days), 'day')} old or older"
     if entry.state == VERIFIED:
-        return f"{_days(policy.min_age_days)} old or older, and nothing keeps it"
+        return f"{count(policy.min_age_days, 'day')} old or older, and nothing keeps it"
     words = "damaged" if entry.state == DAMAGED else "never verified"
-    return f"{words}, {_days(max(policy.unproven_days, policy.min_age_days))} old or older, and {policy.keep_verified} newer sets are verified"
+    return f"{words}, {count(max(policy.unproven_days, policy.min_age_days), 'day')} old or older, and {policy.keep_verified} newer sets are verified"
 
-
-def _days(number: int) -> str:
-    return f"{number} day" if number == 1 else f"{number} days"

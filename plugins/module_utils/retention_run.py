@@ -9,9 +9,7 @@ import contextlib
 import datetime
 import typing as t
 
-from ansible.module_utils.common.text.formatters import bytes_to_human
-
-from ansible_collections.seafleet.seafile.plugins.module_utils import retention, set_removal, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import retention, set_removal, sets, words
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import Run, between_runs, refusal
@@ -123,13 +121,15 @@ def _result(work: _Pass, taken: t.Sequence[set_removal.Removed], stayed: t.Mappi
     if finished:
         lines.append(f"{'would be ended' if check else 'ended'}: the interrupted removal of {', '.join(removed.set_id for removed in finished)}")
     if work.quarantine:
-        lines.append(f"quarantine: {work.quarantine} directories, of which {len(work.quarantined)} {'would go' if check else 'go'}")
+        goes = "would go" if check else "goes" if len(work.quarantined) == 1 else "go"
+        lines.append(f"quarantine: {words.several(work.quarantine, 'directory', 'directories')}, of which {len(work.quarantined)} {goes}")
     before = "".join(f"{row['set_id']} {row['state']}\n" for row in rows)
     after = "".join(f"{row['set_id']} {row['state']}\n" for row in rows if row["verdict"] == "kept")
     return {
         "changed": bool(gone or finished or work.quarantined), "sets": rows, "pruned": pruned, "pruned_partial": partial,
         "pruned_quarantine": work.quarantined, "quarantine": work.quarantine, "finished": [removed.set_id for removed in finished],
-        "frozen": list(work.decision.frozen), "stayed": dict(stayed), "freed_bytes": freed, "summary": summary, "report": [summary] + notes + lines,
+        "frozen": list(work.decision.frozen), "stayed": dict(stayed), "freed_bytes": freed, "summary": summary, "notes": notes,
+        "report": [summary] + notes + lines,
         "diff": {"before_header": work.layout.sets, "after_header": work.layout.sets, "before": before, "after": after}}
 
 
@@ -139,4 +139,4 @@ def _summary(gone: int, there: int, freed: int, check: bool) -> str:
     if not gone:
         return f"no set {'would be' if check else 'is'} pruned, {there} stay"
     deed = "would be" if check else "is" if gone == 1 else "are"
-    return f"{gone} of {there} sets {deed} pruned ({bytes_to_human(freed)}), {there - gone} stay"
+    return f"{gone} of {there} sets {deed} pruned ({words.size(freed)}), {there - gone} stay"

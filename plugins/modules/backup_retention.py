@@ -171,18 +171,24 @@ freed_bytes:
   returned: success
   type: int
   sample: 61234
+notes:
+  description: What a person should know, a sentence each, RV(frozen) and RV(stayed).
+  returned: success
+  type: list
+  elements: str
+  sample: []
 summary:
   description: The whole in one sentence.
   returned: success
   type: str
-  sample: 1 of 24 sets is pruned (61.23 kB), 23 stay
+  sample: 1 of 24 sets is pruned (61.2 KB), 23 stay
 report:
   description: The same for people, a line for each set.
   returned: success
   type: list
   elements: str
   sample:
-    - 1 of 24 sets is pruned (61.23 kB), 23 stay
+    - 1 of 24 sets is pruned (61.2 KB), 23 stay
     - "goes: 20261001T030000Z (verified): 7 days old or older, and nothing keeps it"
     - "kept: 20261123T030000Z (verified): newest verified; daily 2026-11-23"
 code:

@@ -190,8 +190,8 @@ def test_an_unproven_set_goes_by_its_age_and_with_enough_newer_verified_ones(sta
     entries = [night(0), night(29, state), night(30, state), night(31), night(32, state)]
     decision = decide(entries)
     assert decision.going == (night(32).set_id,)
-    assert reasons(decision, night(29)) == [f"{words}, and younger than 30 days", f"{words}, and only 1 newer verified sets"]
-    assert reasons(decision, night(30)) == [f"{words}, and only 1 newer verified sets"]
+    assert reasons(decision, night(29)) == [f"{words}, and younger than 30 days", f"{words}, and only 1 newer verified set"]
+    assert reasons(decision, night(30)) == [f"{words}, and only 1 newer verified set"]
     assert reasons(decision, night(32)) == [f"{words}, 30 days old or older, and 2 newer sets are verified"]
 
 
