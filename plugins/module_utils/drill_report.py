@@ -1,13 +1,11 @@
 # Copyright (c) 2026 The seafleet.seafile contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a drill found, as data, as a page for people, and as metrics. All of it out of one dictionary; nothing is looked up here."""
+"""What a drill found, as data and as a page for people. All of it out of one dictionary; nothing is looked up here."""
 
 from __future__ import annotations
 
-import datetime
 import html
-import re
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import words
@@ -96,19 +94,3 @@ def page(value: t.Mapping[str, t.Any]) -> str:
     return _PAGE.format(
         title=html.escape(f"Restore drill of {value['server']}, {value['began']}"), state=value["state"], verdict=html.escape(verdict(value)),
         reasons=f"<ul>{reasons}</ul>" if reasons else "", rows=rows, removed="removed" if value.get("removed", True) else "left where it is")
-
-
-def metrics(value: t.Mapping[str, t.Any], last_success: datetime.datetime | None) -> str:
-    """Return the report in the text format of node_exporter's textfile collector.
-
-    :arg last_success: when a drill of this server last passed, this one included.
-    """
-    label = '{server="' + re.sub(r'(["\\])', r"\\\1", value["server"]).replace("\n", "\\n") + '"}'
-    entries = [
-        ("seafile_backup_drill_success", "Whether the last restore drill passed.", 1 if value["state"] == PASSED else 0),
-        ("seafile_backup_drill_timestamp_seconds", "When the last restore drill ended.", int(as_time(value["ended"]).timestamp())),
-        ("seafile_backup_drill_duration_seconds", "How long the last restore drill took to bring everything back and check it.", value["recovery_seconds"]),
-    ]
-    if last_success:
-        entries.append(("seafile_backup_drill_last_success_timestamp_seconds", "When a restore drill last passed.", int(last_success.timestamp())))
-    return "".join(f"# HELP {name} {said}\n# TYPE {name} gauge\n{name}{label} {number}\n" for name, said, number in entries)

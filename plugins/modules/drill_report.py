@@ -13,7 +13,6 @@ author: The seafleet.seafile contributors (@seafleet)
 description:
   - Compares what a drill brought back with what the set holds, and writes the result beside the server's sets as C(drills/ID.json) and as
     a page for people, C(drills/ID.html).
-  - Leaves metrics for node_exporter's textfile collector in O(metrics_dir).
   - Does not fail when the drill has failed. RV(state) says so, and the role C(drill) fails.
   - Runs on the backup host.
 extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.server_backup]
@@ -59,9 +58,6 @@ options:
     description: The number of libraries.
     type: int
     default: 0
-  metrics_dir:
-    description: The directory of the textfile collector on the backup host. It must exist.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -103,41 +99,17 @@ files:
   type: list
   elements: str
   sample: [/srv/seafile-backup/files.example.org/drills/20261123T030000Z.json, /srv/seafile-backup/files.example.org/drills/20261123T030000Z.html]
-notes:
-  description: What could not be done though the drill did not fail by it.
-  returned: success
-  type: list
-  elements: str
-  sample: []
 """
 
-import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import drill_report, set_comparison
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_atomically, write_json
-from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, as_time, utc_now
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
-from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, encode_name, require_set_id
-
-
-def last_success(layout):
-    """Return when a drill of this server last passed, None when none is known."""
-    try:
-        names = sorted(name for name in os.listdir(layout.drills) if name.endswith(".json"))
-    except FileNotFoundError:
-        return None
-    for name in reversed(names):
-        try:
-            with open(os.path.join(layout.drills, name), encoding="ascii") as stream:
-                value = json.load(stream)
-            if value["state"] == drill_report.PASSED:
-                return as_time(value["ended"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return None
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, require_set_id
 
 
 def judge(params):
@@ -166,23 +138,12 @@ def keep(module):
     layout = ServerLayout(params["backup_root"], params["server"])
     value = judge(params)
     files = [os.path.join(layout.drills, params["id"] + suffix) for suffix in (".json", ".html")]
-    notes = []
     if not module.check_mode:
         make_private_directory(layout.drills)
         write_json(files[0], value)
         write_atomically(files[1], drill_report.page(value).encode("utf-8"))
-    if params["metrics_dir"]:
-        path = os.path.join(params["metrics_dir"], f"seafleet_drill_{encode_name(params['server'])}.prom")
-        success = as_time(value["ended"]) if value["state"] == drill_report.PASSED else last_success(layout)
-        try:
-            if not module.check_mode:
-                write_atomically(path, drill_report.metrics(value, success).encode("utf-8"), 0o644)
-            files.append(path)
-        except OSError as error:
-            # a collector that is not there makes no drill fail
-            notes.append(f"no metrics were left in {params['metrics_dir']} ({error.strerror})")
     lines = [drill_report.verdict(value), *value["reasons"], *(f"{name}: {text}" for name, text in drill_report.lines(value))]
-    return {"changed": True, "state": value["state"], "reasons": value["reasons"], "report": value, "lines": lines, "files": files, "notes": notes}
+    return {"changed": True, "state": value["state"], "reasons": value["reasons"], "report": value, "lines": lines, "files": files}
 
 
 def main():
@@ -198,7 +159,6 @@ def main():
             "expected_objects": {"type": "dict", "default": {}},
             "found_objects": {"type": "dict", "default": {}},
             "libraries": {"type": "int", "default": 0},
-            "metrics_dir": {"type": "path"},
         },
         supports_check_mode=True,
     )

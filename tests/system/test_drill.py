@@ -72,7 +72,7 @@ def drilled(fleet: Fleet) -> types.SimpleNamespace:
     fleet.run("backup1", "mkdir -p /var/lib/collector")
     sets = f"{BACKUPS}/files/sets", f"{BACKUPS}/files/objects", f"{BACKUPS}/maria/sets", f"{BACKUPS}/maria/objects"
     before = fleet.listing("backup1", *sets), fleet.checksums("backup1")
-    result = fleet.playbook("drill", drill_metrics_dir="/var/lib/collector")
+    result = fleet.playbook("drill", seafile_metrics_dir="/var/lib/collector")
     after = fleet.listing("backup1", *sets), fleet.checksums("backup1")
     named = fleet.playbook("drill", "maria", drill_db_login_unix_socket="/run/mysqld/mysqld.sock")
     return types.SimpleNamespace(result=result, before=before, after=after, named=named)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import datetime
 import xml.etree.ElementTree
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import drill_report
@@ -38,14 +37,3 @@ def test_names_from_a_library_are_text_in_the_page_and_nothing_is_fetched():
     text = "".join(root.itertext())
     assert "<b>History</b>: commit missing" in text and "<img src=x>" in text
     assert "http://" not in page.replace("http-equiv", "") and "https://" not in page
-
-
-def test_metrics_are_of_the_textfile_format():
-    value = drill_report.report('a"b\\c', FACTS, [])
-    text = drill_report.metrics(value, datetime.datetime(2026, 11, 23, tzinfo=datetime.timezone.utc))
-    lines = text.splitlines()
-    assert 'seafile_backup_drill_success{server="a\\"b\\\\c"} 1' in lines and text.endswith("\n")
-    assert 'seafile_backup_drill_duration_seconds{server="a\\"b\\\\c"} 252' in lines
-    assert len([line for line in lines if line.startswith("# TYPE")]) == 4
-    failed = drill_report.metrics(drill_report.report("x", FACTS, ["because"]), None)
-    assert 'seafile_backup_drill_success{server="x"} 0' in failed and "last_success" not in failed

@@ -19,7 +19,7 @@ GOOD = {"expected_rows": ROWS, "found_rows": ROWS, "expected_objects": OBJECTS, 
 @pytest.fixture(name="keep")
 def _keep(tmp_path):
     def keep(check_mode=False, number="20261123T030000Z", **given):
-        params = {"backup_root": str(tmp_path), "server": "files", "id": number, "reasons": [], "metrics_dir": None, "libraries": 0,
+        params = {"backup_root": str(tmp_path), "server": "files", "id": number, "reasons": [], "libraries": 0,
                   "facts": {"began": "2026-11-23T03:00:00Z", "ended": "2026-11-23T03:01:00Z", "set_id": "20261123T020000Z",
                             "set_began": "2026-11-23T02:00:00Z"},
                   "expected_rows": {}, "found_rows": {}, "expected_objects": {}, "found_objects": {}, **given}
@@ -52,18 +52,3 @@ def test_check_mode_writes_nothing(keep, tmp_path):
 def test_whatever_is_not_as_the_set_says_fails_the_drill_with_its_reason(keep, change, reason):
     result = keep(**{**GOOD, **change})
     assert result["state"] == "failed" and any(reason in said for said in result["reasons"]), result["reasons"]
-
-
-def test_metrics_remember_the_last_drill_that_passed(keep, tmp_path):
-    collector = tmp_path / "collector"
-    collector.mkdir()
-    keep(number="20261122T030000Z", **GOOD)
-    result = keep(reasons=["broken"], metrics_dir=str(collector))
-    text = (collector / "seafleet_drill_files.prom").read_text(encoding="utf-8")
-    assert 'seafile_backup_drill_success{server="files"} 0\n' in text and "seafile_backup_drill_last_success_timestamp_seconds" in text
-    assert (collector / "seafleet_drill_files.prom").stat().st_mode & 0o777 == 0o644 and len(result["files"]) == 3
-
-
-def test_a_collector_that_is_not_there_fails_nothing(keep, tmp_path):
-    result = keep(metrics_dir=str(tmp_path / "absent"), **GOOD)
-    assert result["state"] == "passed" and "no metrics were left" in result["notes"][0]
