@@ -132,9 +132,9 @@ class Fleet:
         self.ok("backup", *servers, **variables)
         return self.sets(servers[0] if servers else next(iter(self.servers)))[-1]
 
-    def start(self, name: str, *servers: str, **variables: t.Any) -> Run:
+    def start(self, name: str, *servers: str, arguments: t.Sequence[str] = (), **variables: t.Any) -> Run:
         """Begin a playbook that runs beside the test, which may wait for it or kill it."""
-        return Run(self, name, servers, variables)
+        return Run(self, name, servers, variables, arguments)
 
     def carry(self, machine: str, directory: str, other: str, place: str) -> None:
         """Copy I(directory) of one machine into I(place) on another one, as a disk that is carried there would."""
@@ -189,10 +189,10 @@ class Fleet:
 class Run:
     """A playbook at work in a process group of its own."""
 
-    def __init__(self, fleet: Fleet, name: str, servers: t.Sequence[str], variables: dict[str, t.Any]) -> None:
+    def __init__(self, fleet: Fleet, name: str, servers: t.Sequence[str], variables: dict[str, t.Any], arguments: t.Sequence[str] = ()) -> None:
         self.fleet = fleet
         command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), "-i", fleet.group.inventory, "-i", str(fleet.group.directory / "groups.yml")]
-        command += [f"seafleet.seafile.{name}"]
+        command += [f"seafleet.seafile.{name}", *arguments]
         if servers:
             command += ["--limit", ",".join((*servers, fleet.backup_host))]
         command += ["--extra-vars", json.dumps(variables)]

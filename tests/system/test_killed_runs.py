@@ -24,6 +24,8 @@ IN_STAGE = {
     "first": ("backup1", f"pgrep -f 'sync -f {BACKUPS}/[f]irst'"),
 }
 KILLED = [name for name in IN_STAGE if name != "first"]
+ORPHAN = "objects"
+"""Of this one only ansible-playbook itself is killed: its worker, the ssh, the module and its rsync processes are left to themselves."""
 KIB_A_SECOND = {"dumps": 1, "files": 200, "objects": 200}
 
 # The flush before a set gets its name waits as long as the test likes.
@@ -53,6 +55,17 @@ def fleet(shared_hosts: t.Callable[..., t.Any]) -> Fleet:
     return fleet
 
 
+def ends_by_itself(fleet: Fleet) -> str:
+    """Wait until nothing of the run is at work whose controller was killed; return its record, or what is still there after minutes."""
+    end = time.monotonic() + 180
+    while True:
+        processes = fleet.run("backup1", f"pgrep -af ' {BACKUPS}/{ORPHAN}/[o]bjects/'", check=False)
+        record = fleet.run("backup1", f"cat {BACKUPS}/{ORPHAN}/state/run.json")
+        if (not processes and '"running"' not in record) or time.monotonic() > end:
+            return record + processes
+        time.sleep(0.5)
+
+
 @pytest.fixture(scope="module")
 def killed(fleet: Fleet) -> types.SimpleNamespace:
     """One run in each stage; a second run beside the one called first; all others killed, on the controller and on the hosts."""
@@ -62,14 +75,20 @@ def killed(fleet: Fleet) -> types.SimpleNamespace:
     try:
         for name, (machine, sign) in IN_STAGE.items():
             runs[name].wait_until(lambda machine=machine, sign=sign: fleet.group[machine].run(sign).rc == 0)
+        # its module is held, so that it still has the lock when the next run comes
+        orphan_pid = fleet.run("backup1", f"cat {BACKUPS}/{ORPHAN}/state/lock").strip()
+        fleet.run("backup1", f"kill -STOP {orphan_pid}")
+        runs[ORPHAN].process.kill()
         for name in KILLED:
-            runs[name].kill()
-        orphan_pid = fleet.run("backup1", f"cat {BACKUPS}/objects/state/lock")
-        orphan = fleet.playbook("backup", "objects")
-        for name in KILLED:
-            fleet.run("backup1", f"kill -9 $(cat {BACKUPS}/{name}/state/lock)", check=False)
+            if name != ORPHAN:
+                runs[name].kill()
+                fleet.run("backup1", f"kill -9 $(cat {BACKUPS}/{name}/state/lock)", check=False)
+        fleet.run("server1", "pkill -9 -x python3; systemctl reset-failed locker", check=False)
+        orphan = fleet.playbook("backup", ORPHAN)
+        fleet.run("backup1", f"kill -CONT {orphan_pid}")
+        left = ends_by_itself(fleet)
         fleet.run("backup1", "pkill -9 -x rsync", check=False)
-        fleet.run("server1", "pkill -9 -x python3; pkill -9 -x rsync; systemctl reset-failed locker", check=False)
+        fleet.run("server1", "pkill -9 -x rsync", check=False)
         fleet.run("backup1", "rm /root/held/seal")
         partial = {name: fleet.sets(name, partial=True) for name in KILLED}
         sealed = {name: fleet.sets(name) for name in KILLED}
@@ -83,7 +102,7 @@ def killed(fleet: Fleet) -> types.SimpleNamespace:
         fleet.run("backup1", "rm /root/held/first")
         first_code = runs["first"].wait()
         return types.SimpleNamespace(
-            partial=partial, sealed=sealed, orphan=orphan, orphan_pid=orphan_pid, second_code=second_code,
+            partial=partial, sealed=sealed, orphan=orphan, orphan_pid=orphan_pid, left=left, second_code=second_code,
             second_output=second.output, seconds=seconds, holder=holder,
             first_code=first_code, first_pid=runs["first"].process.pid, first_output=runs["first"].output)
     finally:
@@ -117,7 +136,11 @@ def test_a_second_run_ends_at_once_naming_the_first(fleet, killed):
 
 def test_a_run_whose_controller_died_keeps_its_lock_while_its_process_is_writing(killed):
     assert killed.orphan.code == 2
-    assert "is at work since" in killed.orphan.output and f"(process {killed.orphan_pid}" in killed.orphan.output
+    assert "is at work since" in killed.orphan.output and f"(process {killed.orphan_pid}," in killed.orphan.output
+
+
+def test_what_a_killed_controller_has_left_ends_by_itself_and_frees_the_lock(killed):
+    assert '"state": "failed"' in killed.left and "the controller was gone" in killed.left and "rsync" not in killed.left
 
 
 def test_the_first_run_is_not_disturbed_by_the_second(fleet, killed):
