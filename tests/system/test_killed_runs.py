@@ -24,8 +24,8 @@ IN_STAGE = {
     "first": ("backup1", f"pgrep -f 'sync -f {BACKUPS}/[f]irst'"),
 }
 KILLED = [name for name in IN_STAGE if name != "first"]
-ORPHAN = "objects"
-"""Of this one only ansible-playbook itself is killed: its worker, the ssh, the module and its rsync processes are left to themselves."""
+ORPHAN, TERMINATED = "objects", "files"
+"""Of these ansible-playbook alone is ended, by SIGKILL and SIGTERM: its worker, the ssh, the module and its rsync processes are left to themselves."""
 KIB_A_SECOND = {"dumps": 1, "files": 200, "objects": 200}
 
 # The flush before a set gets its name waits as long as the test likes.
@@ -55,12 +55,12 @@ def fleet(shared_hosts: t.Callable[..., t.Any]) -> Fleet:
     return fleet
 
 
-def ends_by_itself(fleet: Fleet) -> str:
-    """Wait until nothing of the run is at work whose controller was killed; return its record, or what is still there after minutes."""
+def ends_by_itself(fleet: Fleet, name: str) -> str:
+    """Wait until nothing of the run is at work whose controller has gone; return its record, or what is still there after minutes."""
     end = time.monotonic() + 180
     while True:
-        processes = fleet.run("backup1", f"pgrep -af ' {BACKUPS}/{ORPHAN}/[o]bjects/'", check=False)
-        record = fleet.run("backup1", f"cat {BACKUPS}/{ORPHAN}/state/run.json")
+        processes = fleet.run("backup1", f"pgrep -af ' {BACKUPS}/{name}/[a-z]*/'", check=False)
+        record = fleet.run("backup1", f"cat {BACKUPS}/{name}/state/run.json")
         if (not processes and '"running"' not in record) or time.monotonic() > end:
             return record + processes
         time.sleep(0.5)
@@ -79,14 +79,15 @@ def killed(fleet: Fleet) -> types.SimpleNamespace:
         orphan_pid = fleet.run("backup1", f"cat {BACKUPS}/{ORPHAN}/state/lock").strip()
         fleet.run("backup1", f"kill -STOP {orphan_pid}")
         runs[ORPHAN].process.kill()
+        runs[TERMINATED].process.terminate()
         for name in KILLED:
-            if name != ORPHAN:
+            if name not in (ORPHAN, TERMINATED):
                 runs[name].kill()
                 fleet.run("backup1", f"kill -9 $(cat {BACKUPS}/{name}/state/lock)", check=False)
         fleet.run("server1", "pkill -9 -x python3; systemctl reset-failed locker", check=False)
         orphan = fleet.playbook("backup", ORPHAN)
         fleet.run("backup1", f"kill -CONT {orphan_pid}")
-        left = ends_by_itself(fleet)
+        left = {name: ends_by_itself(fleet, name) for name in (ORPHAN, TERMINATED)}
         fleet.run("backup1", "pkill -9 -x rsync", check=False)
         fleet.run("server1", "pkill -9 -x rsync", check=False)
         fleet.run("backup1", "rm /root/held/seal")
@@ -139,8 +140,9 @@ def test_a_run_whose_controller_died_keeps_its_lock_while_its_process_is_writing
     assert "is at work since" in killed.orphan.output and f"(process {killed.orphan_pid}," in killed.orphan.output
 
 
-def test_what_a_killed_controller_has_left_ends_by_itself_and_frees_the_lock(killed):
-    assert '"state": "failed"' in killed.left and "the controller was gone" in killed.left and "rsync" not in killed.left
+@pytest.mark.parametrize("stage", [ORPHAN, TERMINATED])
+def test_what_a_controller_that_was_ended_has_left_ends_by_itself_and_frees_the_lock(killed, stage):
+    assert '"state": "failed"' in killed.left[stage] and "the controller was gone" in killed.left[stage] and "rsync" not in killed.left[stage]
 
 
 def test_the_first_run_is_not_disturbed_by_the_second(fleet, killed):
