@@ -28,4 +28,10 @@ options:
   host_key_alias:
     description: The name under which O(known_hosts) holds the key.
     type: str
+  rsync_module:
+    description:
+      - The module of the rsync daemon that the account's forced command starts, where the role pull_access made an account of
+        its own. Paths begin in the directory of the module then. Leave it out for C(rrsync), and for an account without restriction.
+    type: str
+    version_added: "0.2.0"
 """

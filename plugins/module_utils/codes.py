@@ -558,7 +558,7 @@ CODES: dict[str, Code] = {
     ),
     "pull-access-refused": Code(
         ACCESS,
-        "The restricted account (rrsync) let the backup host in, and refused what it asked for.",
+        "The restricted account let the backup host in, and refused what it asked for.",
         "run the playbook prepare; the path must lie below seafile_pull_root",
     ),
     "python-library-missing": Code(
@@ -670,6 +670,12 @@ CODES: dict[str, Code] = {
         RESTORE,
         "Seafile is running on the target. A restore under a running server would be overwritten by it.",
         "stop Seafile, or set restore_service_units or restore_service_scripts so that the restore does",
+    ),
+    "server-hostile": Code(
+        PULL,
+        "The other end of a pull sent what nobody had asked for: a path outside, a file that is no object, other content for an object that is here "
+        "already. An honest rsync never does that. What was in the backup is unchanged; what came instead is kept in quarantine/unasked.",
+        "look at the server as one that somebody else has taken over; the backup before this run is whole",
     ),
     "server-name": Code(
         INPUT,

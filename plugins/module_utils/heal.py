@@ -70,7 +70,7 @@ def read_source(layout: ServerLayout) -> dict[str, t.Any]:
         raise SeafileError("source-missing", layout.source, "no run has noted where this server's objects come from", next_step) from None
     except (OSError, ValueError, RecursionError):
         source = None
-    texts = ("host", "user", "private_key", "known_hosts", "host_key_alias")
+    texts = ("host", "user", "private_key", "known_hosts", "host_key_alias", "rsync_module")
     whole = isinstance(source, dict) and isinstance(source.get("src"), str) and isinstance(source.get("port"), (int, type(None)))
     if not whole or not all(isinstance(source.get(key), (str, type(None))) for key in texts):
         raise SeafileError("source-missing", layout.source, "the file does not say where this server's objects come from", next_step)

@@ -23,6 +23,8 @@ _SET_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 OBJECT_KINDS = ("commits", "fs", "blocks")
 HEADS = "heads.json"
 """In a staging directory, what the garbage collection guard keeps of the dump; the server's own."""
+ATTRIBUTES = "attributes.json"
+"""In a staging directory and in a set, owners and modes of all files."""
 CHANGES = "objects.list"
 """In a staging directory, the list of what is new since the known set."""
 _LONGEST_NAME = 200
@@ -116,6 +118,8 @@ class ServerLayout:
         """The list of new objects, cut for the processes that pull them."""
         self.partial_objects = os.path.join(self.state, "partial")
         """Objects that a lost connection cut, from which the next run goes on."""
+        self.overwritten = os.path.join(self.state, "overwritten")
+        """Where rsync moves an object that the server overwrites unasked, until it is put back."""
         self.unclean = os.path.join(self.state, "unclean")
         """There while half files may lie among the objects, for it was begun to bring very many at once."""
         self.restores = os.path.join(self.state, "restore")

@@ -13,14 +13,15 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import hostile_sender, rsync, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import write_atomically, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
-from ansible_collections.seafleet.seafile.plugins.module_utils.layout import OBJECT_KINDS, ServerLayout
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ATTRIBUTES, CHANGES, OBJECT_KINDS, ServerLayout
 from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import Run
 
 _TOLD = 20
+_OVERWRITTEN = "it sent other content for objects that are here already, unasked; what was here is back in its place"
 # rsync's name for a file that is not whole yet
 _HALF = re.compile(r"\.[0-9a-f]{38}\.[A-Za-z0-9]{6}")
 
@@ -45,7 +46,41 @@ def destination(layout: ServerLayout, set_id: str, content: str) -> tuple[str, s
         return partial, None
     sealed = sets.sealed_ids(layout)
     before = os.path.join(layout.sealed(sealed[-1]), "files") if sealed else None
+    if before and hostile_sender.leaving_links(before):
+        before = None  # unchanged files are copied then, which are few
     return os.path.join(partial, "files"), before
+
+
+@contextlib.contextmanager
+def believing_nothing(layout: ServerLayout, pull: rsync.Pull, source: str) -> t.Iterator[None]:
+    """While objects are pulled: what a hostile server overwrites is put back, and what is no object is taken out again.
+
+    :raises SeafileError: C(server-hostile) in place of whatever the pull itself has raised.
+    """
+    hostile_sender.put_back(layout)  # of a pull that was killed
+    pull.overwritten_dir = layout.overwritten
+    try:
+        yield
+    except SeafileError as error:
+        changed = hostile_sender.put_back(layout)
+        if changed:
+            raise hostile_sender.refusal(source, _OVERWRITTEN, changed) from error
+        if error.code == "server-hostile":
+            hostile_sender.set_apart(layout, error.details.get("names", []))
+        raise
+    except BaseException:
+        hostile_sender.put_back(layout)
+        raise
+    changed = hostile_sender.put_back(layout)
+    if changed:
+        raise hostile_sender.refusal(source, _OVERWRITTEN, changed)
+
+
+def check_dumps(partial: str, checksums: t.Collection[str], source: str) -> None:
+    """Raise C(server-hostile) when anything but dumps and what belongs to them has come with them."""
+    unexpected = hostile_sender.unexpected_dumps(partial, (ATTRIBUTES, CHANGES), checksums)
+    if unexpected:
+        raise hostile_sender.refusal(source, "it sent with the dumps what is none", unexpected)
 
 
 class Stopped(Exception):
@@ -75,6 +110,8 @@ def fetch(
             if stop is not None and stop.is_set():
                 raise Stopped from error
             attempt += 1
+            if pull.link_dest and not pull.dry_run:
+                hostile_sender.part_shared(pull.dest)
             if not rsync.may_retry(error) or attempt > retries:
                 raise
             pull.control_path = None  # the shared connection is lost with it

@@ -16,13 +16,13 @@ import typing as t
 from ansible_collections.seafleet.seafile.plugins.module_utils import attributes, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_directory, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ATTRIBUTES
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import KEPT
 
 RECORD = "restore.json"
 SET = "set"
 """Directory of the set's dumps and attributes while a restore runs."""
 OBJECT_LIST = "objects.list"
-ATTRIBUTES = "attributes.json"
 # What a record of each state must hold; one that does not is worth nothing.
 _FIELDS: dict[str, dict[str, type]] = {
     "clearing": {"set_id": str, "root": str},

@@ -47,6 +47,7 @@ _WHOLE_STORE = re.compile(rf"^(?:commits|fs|blocks)(?:/{_STORE})?$")
 # Worth another try: the connection, not the data, failed.
 _TRANSIENT = (10, 12, 30, 35, 255)
 _LISTED = 5
+_MOST_FOREIGN = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Remote:
     private_key: str | None = None
     known_hosts: str | None = None
     host_key_alias: str | None = None
+    rsync_module: str | None = None
+    """The module of the rsync daemon that the account's forced command starts; None where the command is an ordinary rsync or rrsync."""
     quotes: bool = True
     """Whether this host's rsync escapes paths for the other host's shell by itself, see :func:`reach`."""
 
@@ -70,6 +73,7 @@ REMOTE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "private_key": {"type": "path", "no_log": False},
     "known_hosts": {"type": "path"},
     "host_key_alias": {"type": "str", "no_log": False},
+    "rsync_module": {"type": "str"},
 }
 """The options of every module that reaches another host; :func:`reach` reads them."""
 
@@ -97,6 +101,8 @@ class Pull:
     prefixes: str = ""
     """Of all objects those whose id begins with one of these hexadecimal digits; empty for all."""
     compress: bool = False
+    overwritten_dir: str | None = None
+    """Where a file of I(dest) goes that the other end overwrites unasked, as only a hostile one does; see :mod:`hostile_sender`."""
     partial_dir: str | None = None
     """Where a file is kept that a lost connection cut, so that the next try goes on within it."""
     temp_dir: str | None = None
@@ -125,6 +131,8 @@ class Report:
     vanished: list[str] = dataclasses.field(default_factory=list)
     empty_objects: list[str] = dataclasses.field(default_factory=list)
     not_regular: list[str] = dataclasses.field(default_factory=list)
+    foreign: list[str] = dataclasses.field(default_factory=list)
+    """Among objects, what came under a name that no object has."""
     changes: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -161,6 +169,9 @@ def reach(params: t.Mapping[str, t.Any], version: tuple[int, ...] | None) -> Rem
     if alias and re.search(r"[,#|*?!\[\]]", alias):  # these mean something else in a file of host keys
         raise SeafileError("address-invalid", f"host_key_alias {alias}", "ssh cannot look up a host key under this name",
                            "rename the host in the inventory; letters, digits, dot, dash and underscore do")
+    rsync_module = params.get("rsync_module")
+    if rsync_module and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", rsync_module):
+        raise SeafileError("address-invalid", f"rsync_module {rsync_module}", "it is not the name of a module")
     for option in ("private_key", "known_hosts"):
         value = params[option]
         if value and (not os.path.isabs(value) or '"' in value or "\\" in value or not value.isprintable()):
@@ -168,7 +179,7 @@ def reach(params: t.Mapping[str, t.Any], version: tuple[int, ...] | None) -> Rem
             raise SeafileError("path-invalid", f"{option} {value}", "ssh cannot take this path", f"give {option} as an absolute path of plain characters")
     return Remote(
         quotes=version is None or version >= _QUOTING_VERSION,
-        **{key: params[key] for key in REMOTE_ARGUMENTS})
+        **{key: params.get(key) for key in REMOTE_ARGUMENTS})
 
 
 def source_name(host: str | None, src: str) -> str:
@@ -234,7 +245,10 @@ def _address(src: str, remote: Remote | None) -> str:
     # A newer rsync escapes all but wildcards, and leaves those alone that are escaped already.
     special = r"([*?\[\]])" if remote.quotes else r"([^A-Za-z0-9_./,:=+%@^\x80-\U0010ffff-])"
     host = f"[{remote.host}]" if ":" in remote.host else remote.host
-    return f"{remote.user + '@' if remote.user else ''}{host}:" + re.sub(special, r"\\\1", source)
+    account = f"{remote.user}@{host}" if remote.user else host
+    if remote.rsync_module:  # no shell is in between, and the daemon expands wildcards alone
+        return f"{account}::{remote.rsync_module}" + re.sub(r"([*?\[\]])", r"\\\1", source)
+    return f"{account}:" + re.sub(special, r"\\\1", source)
 
 
 def pull_argv(rsync: str, pull: Pull) -> list[str]:
@@ -250,7 +264,8 @@ def pull_argv(rsync: str, pull: Pull) -> list[str]:
         argv += ["--perms", "--chmod=D0700,F0600", "--no-links", "--checksum", "--omit-dir-times"]
     elif pull.content == "files":
         # rsync refuses to mix - and = forms in one rule; suid, sgid, sticky, group and others all go.
-        argv += ["--perms", "--chmod=u+rwX,go-rwx,u-s,g-s,-t", "--links", "--checksum"]
+        # whole files: for a difference the other end would be told the checksums of what is here
+        argv += ["--perms", "--chmod=u+rwX,go-rwx,u-s,g-s,-t", "--links", "--checksum", "--whole-file"]
         if pull.link_dest:
             argv += [f"--link-dest={pull.link_dest}"]
     else:
@@ -265,6 +280,8 @@ def pull_argv(rsync: str, pull: Pull) -> list[str]:
         argv += object_filters(pull.prefixes)
     if pull.most_bytes:
         argv += [f"--max-size={pull.most_bytes}"]
+    if pull.overwritten_dir:
+        argv += ["--backup", f"--backup-dir={pull.overwritten_dir}"]
     if pull.partial_dir:
         argv += [f"--partial-dir={pull.partial_dir}"]
     if pull.temp_dir:
@@ -300,6 +317,7 @@ _EMPTY = " is under min-size"
 _NOT_REGULAR = re.compile(r'^skipping non-regular file "(.*)"$')
 # C(%i): a thing done, a kind, nine attributes; all blank when nothing about it changes.
 _ITEM = re.compile(r"^([<>ch.][fdLDS]|\*)[^ ]+ +(.*)$")
+_OBJECT_PATH = re.compile(rf"(?:\./|(?:commits|fs|blocks)/(?:{_STORE}/(?:[0-9a-f]{{2}}/(?:[0-9a-f]{{38}})?)?)?)")
 
 
 def read_line(report: Report, line: str, content: str) -> None:
@@ -319,6 +337,9 @@ def read_line(report: Report, line: str, content: str) -> None:
     if match:
         report.itemized += 1
         report.arrived += match.group(1) == ">f"
+        if content == "objects" and not _OBJECT_PATH.fullmatch(match.group(2).split(" => ")[0]):
+            if len(report.foreign) < _MOST_FOREIGN:
+                report.foreign.append(match.group(2))
         if len(report.changes) < 100:
             report.changes.append(line)
         return
@@ -336,8 +357,11 @@ def linked_stores(report: Report) -> list[str]:
 _VANISHED = re.compile(r'^file has vanished: "(.*)"')
 # Who says it decides whose file it is: the sender is the other end of a pull, receiver and generator are this one.
 _DENIED = re.compile(r'^rsync: \[([Ss]ender|[Rr]eceiver|[Gg]enerator)\].* "(.+)"[^"]*: (?:Permission denied \(13\)|Operation not permitted \(1\))$')
-_MISSING = re.compile(r'^rsync: \[[Ss]ender\] (?:link_stat|change_dir[^"]*) "(.+)" failed: No such file or directory')
+_MISSING = re.compile(r'^rsync: \[[Ss]ender\] (?:link_stat|change_dir[^"]*) "(.+)"(?: \(in [^()]+\))? failed: No such file or directory')
 _RRSYNC = re.compile(r"^\S*rrsync(?: error)?:? ")
+# what the daemon behind a forced command says instead
+_DAEMON = re.compile(r"^(?:@ERROR: |ERROR: module is |ERROR: (?:the|this) module|rsync: The server is configured to refuse )")
+_HOSTILE = re.compile(r"^(?:ABORTING due to (?:unsafe|invalid) path|ERROR: rejecting (?:excluded|unrequested) file-list name)")
 # rrsync of 3.5.0 looks before rsync does, and names every failure a race
 _RRSYNC_PATH = re.compile(
     r"^\S*rrsync error: (?:post-realpath open failed|unable to pin sender path)[^:]*: (.+) (No such file or directory|Permission denied)$")
@@ -400,10 +424,13 @@ def explain(status: int, stderr: str, pull: Pull | None, source: str) -> Seafile
         return SeafileError("no-space", dest, "the disk is full")
     if "Read-only file system" in stderr:
         return SeafileError("read-only", dest, "the file system is read-only")
+    hostile = [line for line in lines if _HOSTILE.match(line)]
+    if hostile:
+        return SeafileError("server-hostile", source, f"it sent what nobody had asked for, and rsync refused it ({hostile[0][:300]})")
     problem = _of_paths(lines, source, dest)
     if problem:
         return problem
-    refused = [line for line in lines if _RRSYNC.match(line)]
+    refused = [line for line in lines if _RRSYNC.match(line) or _DAEMON.match(line)]
     if refused:
         return SeafileError("pull-access-refused", source, f"the restricted account refused the request ({refused[0][:300]})")
     if status < 0 or status == 20:
@@ -457,6 +484,9 @@ def run(argv: t.Sequence[str], pull: Pull, source: str, held: t.Sequence[int] = 
             raise
         errors.seek(0)
         stderr = errors.read(1 << 20).decode("utf-8", "surrogateescape")
+    if report.foreign:
+        names = [f"and {len(report.foreign) - _LISTED} more"] if len(report.foreign) > _LISTED else []
+        raise SeafileError("server-hostile", source, f"it sent what is no object: {', '.join(report.foreign[:_LISTED] + names)}", names=report.foreign)
     report.vanished = [match.group(1) for match in map(_VANISHED.match, stderr.splitlines()) if match]
     if status not in (0, 24):
         raise explain(status, stderr, pull, source)

@@ -29,13 +29,12 @@ from ansible_collections.seafleet.seafile.plugins.module_utils import (
 )
 from ansible_collections.seafleet.seafile.plugins.module_utils.deployment import parts, require_plain_path
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, printable
-from ansible_collections.seafleet.seafile.plugins.module_utils.layout import CHANGES, HEADS, require_set_id
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ATTRIBUTES, CHANGES, HEADS, require_set_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import ObjectStore
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import missing_directories
 from ansible_collections.seafleet.seafile.plugins.module_utils.progress import NAME as PROGRESS, Progress
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import Configuration, read_configuration
 
-ATTRIBUTES_FILE = "attributes.json"
 DATABASES = "databases"
 
 PARTS = {
@@ -106,7 +105,7 @@ class ServerDump:
         self.seconds: dict[str, float] = {part: 0.0 for part in PARTS}
         self.staging = gc_guard.require_staging(options.dest)
         self.databases = os.path.join(self.staging, DATABASES)
-        self.attributes = os.path.join(self.staging, ATTRIBUTES_FILE)
+        self.attributes = os.path.join(self.staging, ATTRIBUTES)
         self.list = os.path.join(self.staging, CHANGES)
         self.progress = os.path.join(self.staging, PROGRESS)
         self.set_id = os.path.basename(self.staging)

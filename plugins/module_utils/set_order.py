@@ -13,6 +13,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_t
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, set_time
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import LIBRARY_ID
+from ansible_collections.seafleet.seafile.plugins.module_utils.places import is_inside
 from ansible_collections.seafleet.seafile.plugins.module_utils.verification_record import DAMAGED, SOURCE, VERIFIED
 
 SEALED, PARTIAL = "sealed", "partial"
@@ -144,5 +145,5 @@ def parts(layout: ServerLayout, row: Row, manifest: t.Mapping[str, t.Any]) -> di
     places = (os.path.join(files, "conf", "seafile.conf"), os.path.join(files, "seafile-data", "seafile.conf"))
     return {
         "root": layout.root, "set": row["path"], "databases": databases, "files": files, "objects": layout.objects,
-        "seafile_dump": os.path.join(databases, dumps[0]), "seafile_conf": next((place for place in places if os.path.isfile(place)), None),
+        "seafile_dump": os.path.join(databases, dumps[0]), "seafile_conf": next((place for place in places if os.path.isfile(place) and is_inside(place, files)), None),
         "object_list": layout.object_list(row["set_id"])}

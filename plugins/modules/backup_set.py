@@ -95,6 +95,10 @@ options:
       host_key_alias:
         description: The name under which that file holds the key.
         type: str
+      rsync_module:
+        description: The module of the rsync daemon that the account's forced command starts. Leave it out for C(rrsync).
+        type: str
+        version_added: "0.2.0"
   renew:
     description:
       - With O(state=partial) and the O(set_id) of a run that has pulled nothing for its set yet, give the set the id of now. For a run that

@@ -137,7 +137,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_schema, restore_state, rsync, safety_copies, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
-from ansible_collections.seafleet.seafile.plugins.module_utils.layout import new_set_id, require_set_id
+from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ATTRIBUTES, new_set_id, require_set_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import is_inside
 from ansible_collections.seafleet.seafile.plugins.module_utils.restore_login import LOGIN_ARGUMENTS, login
 
@@ -217,7 +217,7 @@ def restored(module):
     with open(os.path.join(staged, sets.SUMS), "rb") as stream:
         sums = sets.parse_sums(stream.read())
     sums.update({f"files/{name}": value for name, value in params["rewritten"].items()})
-    os.replace(os.path.join(staged, "attributes.json"), os.path.join(state_dir, restore_state.ATTRIBUTES))
+    os.replace(os.path.join(staged, ATTRIBUTES), os.path.join(state_dir, ATTRIBUTES))
     record = restore_state.finish(
         state_dir, new_set_id(utc_now()), fingerprints, [dump["name"] for dump in dumps if dump["engine"] == "sqlite"], sums,
         storage=params["storage"], owner=params["owner"], group=params["group"])

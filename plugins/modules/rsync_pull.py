@@ -159,6 +159,8 @@ code:
   sample: host-key-unknown
 """
 
+import contextlib
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import pull_stage, rsync
@@ -181,11 +183,15 @@ def _pull(module, layout, held=()):
     created = False
     if not module.check_mode:
         created = make_private_directory(dest)
-    report = pull_stage.fetch(binary, pull, source, params["retries"], held)
+    objects_of_a_set = layout and params["content"] == "objects" and not module.check_mode
+    with pull_stage.believing_nothing(layout, pull, source) if objects_of_a_set else contextlib.nullcontext():
+        report = pull_stage.fetch(binary, pull, source, params["retries"], held)
     if params["content"] == "objects":
         pull_stage.refuse_links(report, source)
     if not module.check_mode:
         pull_stage.check_sums(dest, params["checksums"])
+        if layout and params["content"] == "dumps":
+            pull_stage.check_dumps(dest, params["checksums"], source)
     return dest, report, created
 
 

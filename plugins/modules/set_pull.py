@@ -292,6 +292,8 @@ class Puller:
             report = pull_stage.fetch(self.binary, pull, rsync.source_name(self.params["host"], src), self.params["retries"], run.held if run else ())
             if run:
                 pull_stage.check_sums(pull.dest, checksums)
+                if content == "dumps":
+                    pull_stage.check_dumps(pull.dest, checksums, rsync.source_name(self.params["host"], src))
                 pull_stage.finish(run, self.layout, content, began, report, checksums)
         self.reports[content] = report
 
@@ -317,7 +319,8 @@ class Puller:
             total = sum(part.entries for part in parts) if mode == "listed" else None
             progress = Progress(self.layout.progress if run else None, "pull objects", total=total)
             try:
-                report = streams.pull(plan, progress)
+                with pull_stage.believing_nothing(self.layout, pull, source) if run else contextlib.nullcontext():
+                    report = streams.pull(plan, progress)
             finally:
                 progress.close()
                 shutil.rmtree(self.layout.lists, ignore_errors=True)

@@ -161,7 +161,7 @@ def ended(root, state):
         os.chmod(path, 0o600)
     with open(os.path.join(state, restore_state.OBJECT_LIST), "wb") as stream:
         stream.write(OBJECT.encode() + b"\0")
-    with open(os.path.join(state, restore_state.ATTRIBUTES), "w", encoding="ascii") as stream:
+    with open(os.path.join(state, "attributes.json"), "w", encoding="ascii") as stream:
         json.dump(attributes.record(root, "seafile-data/storage", [], []), stream)
     sums = {"files/settings.py": sets.file_sha256(os.path.join(root, "settings.py")), "databases/x.sql.gz": "0" * 64}
     restore_state.finish(state, MOMENT, {"seafile-db": "print"}, ["seahub.db"], sums, storage="seafile-data/storage", owner=None, group=None)

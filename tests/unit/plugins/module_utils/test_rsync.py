@@ -63,6 +63,7 @@ REMOTES = [
     rsync.Remote("server1"),
     rsync.Remote("2001:db8::1", "pull", 2222, "/etc/key", "/etc/known", "server1"),
     rsync.Remote("server1", "pull", quotes=False),
+    rsync.Remote("server1", "pull", rsync_module="seafile"),
 ]
 
 
@@ -86,7 +87,7 @@ def test_nothing_is_ever_deleted_or_written_in_place_whatever_the_options():
         # no bundle of short options hides one; the only short option is -e with its value
         assert [word for word in options if re.match(r"-[^-]", word) and word != "-e"] == []
         assert len(argv) - argv.index("--") == 3
-    assert count == 3 * 4 * 2 * 2 * 3 * 2 * 2 * 2
+    assert count == 3 * 5 * 2 * 2 * 3 * 2 * 2 * 2
 
 
 def test_the_destination_is_always_of_this_host():
@@ -100,7 +101,7 @@ def test_the_destination_is_always_of_this_host():
 
 @pytest.mark.parametrize("content, present, absent", [
     ("dumps", {"--no-links", "--checksum", "--chmod=D0700,F0600"}, {"--ignore-existing", "--links"}),
-    ("files", {"--links", "--checksum", "--link-dest=/before"}, {"--ignore-existing", "--no-links"}),
+    ("files", {"--links", "--checksum", "--whole-file", "--link-dest=/before"}, {"--ignore-existing", "--no-links"}),
     ("objects", {"--no-links", "--hard-links", "--ignore-existing", "--min-size=1", "--exclude=*"}, {"--checksum", "--links", "--link-dest=/before"}),
 ])
 def test_each_content_has_its_rules(content, present, absent):
