@@ -9,7 +9,7 @@ import datetime
 import os
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import rsync, sets, verification_record
+from ansible_collections.seafleet.seafile.plugins.module_utils import backup_marker, clock, rsync, same_source, sets, verification_record
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, set_time
@@ -39,7 +39,11 @@ def _place_problems(params: t.Mapping[str, t.Any], layout: ServerLayout) -> t.It
     if free < params["needed_bytes"]:
         yield SeafileError("no-space", parent, f"{free} bytes are free, {params['needed_bytes']} are needed")
     if statistics.f_files and statistics.f_favail < _LEAST_INODES:
-        yield SeafileError("no-space", parent, f"only {statistics.f_favail} inodes are free")
+        yield SeafileError("no-inodes", parent, f"only {statistics.f_favail} more files can be made there (inodes)")
+    try:
+        backup_marker.require(layout, params["server"])
+    except SeafileError as error:
+        yield error
 
 
 def _access_problems(
@@ -69,6 +73,56 @@ def _access_problems(
         yield rsync.explain(status, stderr, None, rsync.source_name(params["host"], params["src"]))
 
 
+def _clock_problems(server: str, asked: t.Mapping[str, t.Any], here: float) -> t.Iterator[SeafileError]:
+    """Compare this host's clock with the server's."""
+    other, limit = asked.get("clock"), asked.get("clock_limit")
+    if not other or not limit or asked.get("asked_at") is None:
+        return
+    ahead = clock.difference(other["asked"], other["told"], asked["asked_at"], here)
+    if abs(ahead) > limit:
+        yield SeafileError("clock", server, f"its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} that of the backup host")
+
+
+def _compare_source(layout: ServerLayout, params: t.Mapping[str, t.Any], verified: str | None) -> tuple[list[SeafileError], list[str]]:
+    """Compare what the server is and has with the newest set, and the newest verified one."""
+    problems: list[SeafileError | None] = []
+    notes: list[str] = []
+    identity, stores = params.get("identity"), params.get("stores")
+    if identity:
+        known = _names(os.path.join(layout.objects, "commits"))
+        pinned = _of_manifest(layout, next(iter(reversed(sets.sealed_ids(layout))), None)).get("identity")
+        problem, told = same_source.judge_identity(params["server"], pinned if isinstance(pinned, dict) else {}, identity, known, params["accept_identity"])
+        problems.append(problem)
+        notes += told
+        if problem:
+            return [problem], notes  # another server has other libraries, and fewer or more of them
+    if stores:
+        before = _of_manifest(layout, verified).get("stores")
+        problem, told = same_source.judge_stores(
+            params.get("storage") or "storage", before if isinstance(before, dict) else {}, stores, params["shrink_percent"])
+        problems.append(problem)
+        notes += told
+    return [problem for problem in problems if problem], notes
+
+
+def _names(directory: str) -> set[str]:
+    try:
+        return set(os.listdir(directory))
+    except OSError:
+        return set()
+
+
+def _of_manifest(layout: ServerLayout, set_id: str | None) -> dict[str, t.Any]:
+    """What the manifest of a set says of the server; nothing without a set, or without a readable manifest."""
+    if set_id is None:
+        return {}
+    try:
+        about = sets.read_manifest(layout.sealed(set_id)).get("seafile")
+    except SeafileError:
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
 def newest_verified(layout: ServerLayout) -> str | None:
     """The id of the newest set that was proved to be restorable, or None."""
     # from the newest on, so that a year of sets is not read when last night's is whole
@@ -80,10 +134,16 @@ def inform(module: t.Any, params: t.Mapping[str, t.Any], layout: ServerLayout, k
     """Return the problems of this host for the backup of one server, and what it has.
 
     :arg params: C(backup_root), C(server), C(seafile_root), C(src), C(needed_bytes) and the options of
-        :data:`rsync.REMOTE_ARGUMENTS`.
+        :data:`rsync.REMOTE_ARGUMENTS`. Where the server was looked at before, also C(clock), C(asked_at), C(clock_limit), C(identity), C(accept_identity),
+        C(stores), C(storage), C(shrink_percent).
     :arg kept: receives the connection that was opened, for the pull that comes next.
     """
+    here = utc_now().timestamp()
     problems = list(_place_problems(params, layout))
+    problems += _clock_problems(params["server"], params, here)
+    verified = newest_verified(layout)
+    compared, notes = _compare_source(layout, params, verified)
+    problems += compared
     binary = module.get_bin_path("rsync")
     version = None
     if not binary:
@@ -99,8 +159,8 @@ def inform(module: t.Any, params: t.Mapping[str, t.Any], layout: ServerLayout, k
         problems.append(error)
     sealed = sets.sealed_ids(layout)
     return {
-        "problems": [problem.as_problem() for problem in problems], "rsync_version": version, "zstd": bool(module.get_bin_path("zstd")),
-        "free_bytes": free_bytes(layout.sets), "newest_sealed": sealed[-1] if sealed else None, "newest_verified": newest_verified(layout)}
+        "problems": [problem.as_problem() for problem in problems], "notes": notes, "rsync_version": version, "zstd": bool(module.get_bin_path("zstd")),
+        "free_bytes": free_bytes(layout.sets), "newest_sealed": sealed[-1] if sealed else None, "newest_verified": verified}
 
 
 def distrusted(layout: ServerLayout, set_id: str) -> list[str]:

@@ -80,6 +80,13 @@ CODES: dict[str, Code] = {
         "The directory for the backups is not usable as one: it is relative, the root of the file system, or there is a file in its place.",
         "give backup_root as an absolute path such as /srv/seafile-backup",
     ),
+    "backup-root-foreign": Code(
+        PREFLIGHT,
+        "The directory for this server's backup holds something that is no backup, the backup of another server, or one of a newer release. Nothing is "
+        "written into it.",
+        "correct seafile_backup_root, or the server's name, in the inventory; a backup that was moved there by hand keeps its file backup.json",
+        "cat /srv/seafile-backup/SERVER/backup.json; ls -la /srv/seafile-backup/SERVER",
+    ),
     "backup-root-inside": Code(
         PREFLIGHT,
         "Backup and Seafile directory lie inside each other, so that the backup would back itself up and perish together with what it protects.",
@@ -353,6 +360,14 @@ CODES: dict[str, Code] = {
         "run the playbook prepare, which pins the host key",
         "ansible-playbook seafleet.seafile.prepare -i INVENTORY -l SERVER",
     ),
+    "identity-changed": Code(
+        PREFLIGHT,
+        "The server that answers has none of the libraries that were there at the newest set: another host stands behind the name. What is kept of the "
+        "right one is not touched.",
+        "correct the server's address or seafile_root in the inventory; if another server is meant to go on under this name, give "
+        "backup_accept_identity=true once",
+        "ansible-playbook seafleet.seafile.backup -i INVENTORY -l SERVER -e backup_accept_identity=true",
+    ),
     "import-failed": Code(
         RESTORE,
         "A dump could not be imported; its words stand in the message.",
@@ -453,6 +468,12 @@ CODES: dict[str, Code] = {
         "A program that is needed is not installed on the host that the message names: rsync, ssh, a dump program or a database client.",
         "install the named tool on the named host",
         "apt-get install rsync openssh-client mariadb-client",
+    ),
+    "no-inodes": Code(
+        PREFLIGHT,
+        "The file system still has bytes free, but can hold hardly any more files (inodes). Each object of a library is a file.",
+        "free inodes, or use a file system that makes them as they are needed (XFS, Btrfs) or was made with more of them, then run again",
+        "df -i /srv/seafile-backup",
     ),
     "no-result": Code(
         FLEET,
@@ -641,6 +662,12 @@ CODES: dict[str, Code] = {
         "find out who ended rsync (memory, a reboot), then run again; what has arrived is kept",
         "journalctl -k --since -1h",
     ),
+    "rsync-too-old": Code(
+        PREFLIGHT,
+        "rsync on the host that the message names is older than 3.1.0 and does not know options that are used here.",
+        "install rsync 3.1.0 or newer on that host",
+        "rsync --version | head -n 1",
+    ),
     "run-active": Code(
         RUN,
         "Another run of this server is at work; the message says since when and by which process. One run at a time.",
@@ -698,6 +725,14 @@ CODES: dict[str, Code] = {
         "Objects that a set's databases point at are missing or damaged in the backup. The message names libraries and files; earlier sets are not "
         "touched.",
         "take an older set; or name the damaged libraries to go on without them",
+    ),
+    "source-damaged": Code(
+        VERIFY,
+        "Too many objects on the server itself are not what their ids promise: a disk that fails, or somebody who encrypts or overwrites files. Found by "
+        "a sample before a backup begins, or among what came new. What was stored before is never replaced by it, and earlier sets can be restored.",
+        "look at the server first: disk, memory, strange processes; restore the newest verified set if it was attacked. If this damage is known, raise "
+        "backup_damage_limit (percent; 100 takes whatever there is)",
+        "dmesg | tail -n 50; ls -lt /opt/seafile/seafile-data/storage/blocks | head",
     ),
     "source-missing": Code(
         PULL,

@@ -13,12 +13,13 @@ import dataclasses
 import grp
 import os
 import pwd
+import random
 import re
 import shutil
 import time
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_dump_run, seafile_config, sqlite_files
+from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_dump_run, object_check, rsync, same_source, seafile_config, sqlite_files
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import OBJECT_KINDS
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import KEPT, existing_parent, free_bytes, is_inside
@@ -222,6 +223,7 @@ class Look:
         self.configuration: t.Optional[Configuration] = None
         self.tools = tools()
         self.database_bytes: t.Optional[int] = None
+        self.stores: dict[str, list[str]] = {}
 
     def _problem(self, error: SeafileError) -> None:
         self.problems.append(error.as_problem())
@@ -232,7 +234,7 @@ class Look:
             "root": self.root, "root_real": os.path.realpath(self.root), "layout": None, "version": None, "programs": None, "engine": None, "data_dir": None,
             "storage": None, "storage_real": None, "storage_path": None, "inside_root": None, "owner": owner_of(self.root), "databases": [],
             "sqlite_files": [], "libraries": None, "history_days": None, "object_stores": {}, "excludes": [], "shallow": [], "left_out": [],
-            "identity": {"ccnet_id": None, "service_url": None}, "configuration_files": [], "running": [], "gc_waited": self._gc_waited,
+            "identity": {"ccnet_id": None, "service_url": None, "libraries": []}, "stores": {}, "configuration_files": [], "running": [], "gc_waited": self._gc_waited,
             "tools": self.tools, "tool_versions": tool_versions(self.tools),
         }
         try:
@@ -243,17 +245,25 @@ class Look:
                 values["version"], values["programs"] = seafile_config.read_version(self.root)
         if self.configuration is not None:
             values.update(self._described(self.configuration))
-        if values["tools"]["rsync"] is None:
-            self._problem(SeafileError("missing-tool", "rsync", "not found on this machine, needed by the backup host's pull", "install the package rsync"))
+        self._check_rsync(values["tool_versions"].get("rsync"))
         values.update(database_bytes=self.database_bytes, free_bytes=self._space(), problems=self.problems, notes=self.notes)
         return values
+
+    def _check_rsync(self, version: t.Optional[str]) -> None:
+        if self.tools["rsync"] is None:
+            self._problem(SeafileError("missing-tool", "rsync", "not found on this machine, needed by the backup host's pull", "install the package rsync"))
+            return
+        try:
+            rsync.require_version(tuple(map(int, version.split("."))) if version else None)
+        except SeafileError as error:
+            self._problem(error)
 
     def _described(self, configuration: Configuration) -> dict[str, t.Any]:
         self.notes += configuration.warnings
         divided = parts(configuration, self.staging)
         storage_real = os.path.realpath(configuration.storage)
         self._check_layout(configuration)
-        libraries = self._libraries(configuration)
+        stores = self._stores(configuration)
         self.found = sqlite_files.find(self.root, divided.unsearched)
         self._check_sqlite(configuration)
         self._check_mysql(configuration)
@@ -269,9 +279,12 @@ class Look:
             "inside_root": is_inside(storage_real, self.root), "owner": owner,
             "databases": [database.public() for database in configuration.databases],
             "sqlite_files": [dataclasses.asdict(database) for database in self.found.databases],
-            "libraries": libraries, "history_days": configuration.keep_days, "object_stores": configuration.object_stores,
+            "libraries": len(stores["commits"]) if "commits" in stores else None, "stores": {kind: len(ids) for kind, ids in stores.items()},
+            "history_days": configuration.keep_days, "object_stores": configuration.object_stores,
             "excludes": excludes(divided, self.found), "shallow": divided.shallow, "left_out": divided.left_out, "running": processes,
-            "identity": {"ccnet_id": configuration.ccnet_id, "service_url": configuration.service_url},
+            "identity": {
+                "ccnet_id": configuration.ccnet_id, "service_url": configuration.service_url,
+                "libraries": same_source.sample(stores.get("commits", []))},
             "configuration_files": configuration.files,
         }
 
@@ -291,28 +304,31 @@ class Look:
         if not os.access(self.root, os.R_OK):
             self._problem(SeafileError("no-rights", self.root, "this account may not list it"))
 
-    def _libraries(self, configuration: Configuration) -> t.Optional[int]:
-        """Count the stores by one listing, or add the problem that prevents it."""
+    def _stores(self, configuration: Configuration) -> dict[str, list[str]]:
+        """Return by kind the ids of its stores, by one listing each; add the problem that prevents it and return nothing then."""
         storage = configuration.storage
         try:
             os.stat(storage)
             names = set(os.listdir(storage))
-            stores = [name for name in os.listdir(os.path.join(storage, "commits")) if _STORE_ID.match(name)] if "commits" in names else []
+            stores: dict[str, list[str]] = {kind: [] for kind in OBJECT_KINDS}
             for kind in OBJECT_KINDS:
                 directory = os.path.join(storage, kind)
-                if kind in names and not os.access(directory, os.R_OK | os.X_OK):
-                    raise PermissionError(13, "Permission denied", directory)
+                if kind in names:
+                    stores[kind] = [name for name in os.listdir(directory) if _STORE_ID.match(name)]
+                    if not os.access(directory, os.X_OK):
+                        raise PermissionError(13, "Permission denied", directory)
         except PermissionError as error:
             self._problem(SeafileError("no-rights", str(error.filename), "this account may not read the object store"))
-            return None
+            return {}
         except OSError as error:
             if all(store == "fs" for store in configuration.object_stores.values()):
                 cause = "there is no such directory" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
                 self._problem(SeafileError("storage-missing", storage, cause))
-            return None
-        if not stores and all(store == "fs" for store in configuration.object_stores.values()):
+            return {}
+        if not stores["commits"] and all(store == "fs" for store in configuration.object_stores.values()):
             self._problem(SeafileError("storage-empty", storage, "it holds no library"))
-        return len(stores)
+        self.stores = stores
+        return stores
 
     def _check_sqlite(self, configuration: Configuration) -> None:
         for path in self.found.unreadable:
@@ -367,16 +383,42 @@ class Look:
         return {"staging": free}
 
 
-def look(gc_wait: int, root: str, *options: t.Any) -> dict[str, t.Any]:
+def look(gc_wait: int, root: str, *options: t.Any, sample: int = 0, damage_limit: float = 100) -> dict[str, t.Any]:
     """Look at the deployment as :class:`Look` does with I(options), and let a garbage collection end for at most I(gc_wait) seconds.
 
     It is waited for only when nothing else is in the way. Everything is looked at anew after that.
+
+    :arg sample: how many objects are read and hashed, chosen by chance.
+    :arg damage_limit: how many percent of them may be damaged.
     """
-    values = Look(root, *options).result()
-    if gc_wait <= 0 or {problem["code"] for problem in values["problems"]} != {"gc-running"}:
-        return values
-    waited = wait_for_garbage_collection([values["root"], values["data_dir"]], gc_wait)
-    return Look(root, *options, gc_waited=waited).result()
+    looked = Look(root, *options)
+    values = looked.result()
+    if gc_wait > 0 and {problem["code"] for problem in values["problems"]} == {"gc-running"}:
+        waited = wait_for_garbage_collection([values["root"], values["data_dir"]], gc_wait)
+        looked = Look(root, *options, gc_waited=waited)
+        values = looked.result()
+    _look_at_objects(values, looked.stores, sample, damage_limit)
+    return values
+
+
+def _look_at_objects(values: dict[str, t.Any], stores: t.Mapping[str, t.Sequence[str]], count: int, limit: float) -> None:
+    """Read about I(count) objects by chance; more than I(limit) percent of them damaged is a problem, fewer are a note."""
+    values["sampled"] = {"objects": 0, "damaged": []}
+    if count <= 0 or not stores:
+        return
+    try:
+        sample = object_check.take_sample(values["storage_real"], stores, count, random.SystemRandom())
+    except OSError as error:
+        values["problems"].append(SeafileError("no-rights", str(error.filename), "this account may not read the object store").as_problem())
+        return
+    values["sampled"] = {"objects": sample.objects, "damaged": sample.damaged}
+    if not sample.damaged:
+        return
+    said = f"{len(sample.damaged)} of {sample.objects} objects that were read by chance are not what their ids promise, such as {sample.damaged[0]}"
+    if sample.beyond(limit):
+        values["problems"].append(SeafileError("source-damaged", values["storage"], said).as_problem())
+    else:
+        values["notes"].append(f"{values['storage']}: {said}; look at the disk, and let seaf-fsck name the files")
 
 
 def missing_databases(configuration: Configuration, found: sqlite_files.Findings) -> list[SeafileError]:

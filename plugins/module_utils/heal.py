@@ -26,6 +26,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import mak
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import OBJECT_KINDS, ServerLayout, new_set_id
+from ansible_collections.seafleet.seafile.plugins.module_utils.object_check import check_object
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import LIBRARY_ID, Damage, ObjectStore, object_path, parse_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.verification_record import Key
 
@@ -75,31 +76,6 @@ def read_source(layout: ServerLayout) -> dict[str, t.Any]:
     if not whole or not all(isinstance(source.get(key), (str, type(None))) for key in texts):
         raise SeafileError("source-missing", layout.source, "the file does not say where this server's objects come from", next_step)
     return {key: source.get(key) for key in ("src", *rsync.REMOTE_ARGUMENTS)}
-
-
-def check_object(store: ObjectStore, key: Key) -> None:
-    """Read and hash one object; raise :class:`Damage` unless it is there, regular, and what its id promises."""
-    kind, store_id, name = key
-    object_id = parse_id(name)
-    with store.open(kind, store_id) as objects:
-        if kind == "blocks":
-            objects.check_block(object_id)
-            return
-        if kind == "commits":
-            damage = objects.read_commit(object_id, True)[2]
-        else:
-            # Which of the two forms it must have is known from its library's commits; but the id fits one of them only.
-            try:
-                damage = objects.read_fs(object_id, 1, True)[2]
-            except Damage as found:
-                if found.kind not in ("unparsable", "truncated"):
-                    raise
-                try:
-                    damage = objects.read_fs(object_id, 0, True)[2]
-                except Damage:
-                    raise found from None  # by far the more frequent form
-        if damage:
-            raise damage
 
 
 def _is_object(key: Key) -> bool:

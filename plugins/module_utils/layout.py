@@ -100,6 +100,8 @@ class ServerLayout:
         self.sets = os.path.join(self.root, "sets")
         self.state = os.path.join(self.root, "state")
         self.guide = os.path.join(self.root, "RESTORE.md")
+        self.marker = os.path.join(self.root, "backup.json")
+        """Says whose backup this directory is; see backup_marker.py."""
         self.quarantine = os.path.join(self.root, "quarantine")
         """Files that were damaged in objects/ and replaced by good ones; kept for a person to look at."""
         self.drills = os.path.join(self.root, "drills")
@@ -124,6 +126,9 @@ class ServerLayout:
         """There while half files may lie among the objects, for it was begun to bring very many at once."""
         self.restores = os.path.join(self.state, "restore")
         """What is written for restores, a directory a set (and library)."""
+        self.names = {os.path.basename(path) for path in (
+            self.objects, self.sets, self.state, self.guide, self.marker, self.quarantine, self.drills)}
+        """The names of all that this collection writes into the server's directory."""
         self.slots = os.path.join(backup_root, ".seafleet", "streams")
         """One lock for each process that may pull into this backup host at once, for all servers."""
         self.server_slots = os.path.join(backup_root, ".seafleet", "servers")

@@ -384,6 +384,10 @@ class ObjectDirectory:
                 result[int(name, 16)] = (status.st_ctime_ns, status.st_ino)
         return result
 
+    def listed_prefixes(self) -> list[int]:
+        """The first bytes for which there is a name such as C(00) to C(ff), sorted; whether each is a directory is not looked at."""
+        return [] if self._descriptor is None else sorted(int(name, 16) for name in os.listdir(self._descriptor) if _HEX_PREFIX.match(name))
+
     def names(self, prefix: int) -> set[bytes]:
         """The ids of the files in one directory, which may be any kind of file: presence only."""
         first = f"{prefix:02x}"

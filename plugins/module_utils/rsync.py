@@ -20,7 +20,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.errors import Sea
 
 CONTENTS = ("dumps", "files", "objects")
 LEAST_VERSION = (3, 1, 0)
-"""The oldest rsync that knows every flag used here (C(--info) came with it)."""
+"""The oldest rsync that knows every flag used here, on either side: C(--info) and C(--ignore-missing-args) came with it (its NEWS)."""
 _QUOTING_VERSION = (3, 2, 4)  # the first that escapes a path for the other host's shell (its NEWS)
 _HEX = "[0-9a-f]"
 _STORE = "-".join(_HEX * count for count in (8, 4, 4, 4, 12))
@@ -143,13 +143,13 @@ def read_version(text: str) -> tuple[int, ...] | None:
 
 
 def require_version(version: tuple[int, ...] | None) -> None:
-    """Raise C(missing-tool) when this host's rsync is too old; one that does not tell its version may try.
+    """Raise C(rsync-too-old) when this host's rsync is; one that does not tell its version may try.
 
     :arg version: as :func:`read_version` returned it.
     """
     if version is not None and version < LEAST_VERSION:
         wanted, found = (".".join(map(str, numbers)) for numbers in (LEAST_VERSION, version))
-        raise SeafileError("missing-tool", "rsync", f"its version {found} is too old on this host", f"install rsync {wanted} or newer on this host")
+        raise SeafileError("rsync-too-old", "rsync", f"its version {found} is too old on this host", f"install rsync {wanted} or newer on this host")
 
 
 def reach(params: t.Mapping[str, t.Any], version: tuple[int, ...] | None) -> Remote | None:

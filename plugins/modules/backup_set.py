@@ -73,6 +73,38 @@ options:
         description: Bytes that have to be free.
         type: int
         default: 0
+      clock:
+        description: What the server's clock said, as RV(seafleet.seafile.server_info#module:clock) has it.
+        type: dict
+      asked_at:
+        description: The controller's time, in seconds since 1970, when it began this task. In a playbook C("{{ now(fmt='%s.%f') }}").
+        type: float
+      clock_limit:
+        description: Seconds by which the two clocks may differ, the time on the way included, before there is the problem V(clock). V(0) for any.
+        type: float
+        default: 60
+      identity:
+        description:
+          - What the server is, as RV(seafleet.seafile.server_info#module:identity) has it. It is compared with the newest set's manifest.
+          - A server that has none of the libraries which were there before is another one, and the problem is V(identity-changed).
+            Another address is told in RV(notes).
+        type: dict
+      accept_identity:
+        description: Whether another server under this name is expected.
+        type: bool
+        default: false
+      stores:
+        description:
+          - How many stores the server has, as RV(seafleet.seafile.server_info#module:stores) has it. It is compared with the newest verified set's manifest.
+          - A kind of objects of which all stores are gone is the problem V(storage-empty). More than O(preflight.shrink_percent) is told in RV(notes).
+        type: dict
+      storage:
+        description: The directory of the object store on the server, for messages.
+        type: str
+      shrink_percent:
+        description: How many percent of the stores may be gone without a word.
+        type: float
+        default: 10
       sweep_days:
         description: Days after which all objects of the server are compared again.
         type: float
@@ -213,6 +245,13 @@ problems:
   elements: dict
   version_added: "0.2.0"
   sample: []
+notes:
+  description: What a person should know though it prevents nothing, such as another address of the server. They are shown as warnings too.
+  returned: with O(preflight)
+  type: list
+  elements: str
+  version_added: "0.2.0"
+  sample: []
 zstd:
   description: Whether the program C(zstd) is on this host.
   returned: with O(preflight)
@@ -233,7 +272,7 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import backup_place, rsync, sealing, sets, ssh_connection
+from ansible_collections.seafleet.seafile.plugins.module_utils import backup_marker, backup_place, rsync, sealing, sets, ssh_connection
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
@@ -263,9 +302,11 @@ def preflight(module, layout, kept):
     if problems:
         message = " // ".join(f"{problem.get('code')}: {problem.get('message')}" for problem in problems)
         module.fail_json(msg=message, code=str(problems[0].get("code")), **found)
+    for note in place["notes"]:
+        module.warn(note)
     known = place["newest_verified"]
     return dict(
-        found, known_set_id=known, distrusted=backup_place.distrusted(layout, known) if known else [], zstd=place["zstd"],
+        found, notes=place["notes"], known_set_id=known, distrusted=backup_place.distrusted(layout, known) if known else [], zstd=place["zstd"],
         sweep_due=backup_place.is_sweep_due(layout, asked["sweep_days"], utc_now()))
 
 
@@ -317,7 +358,9 @@ def _begin(module, layout, kept):
         set_id = _choose_id(layout, params["set_id"])
         return sealing.result(True, set_id, "partial", layout.partial(set_id), taken_over=None)
     set_id = _choose_id(layout, params["set_id"])
+    backup_marker.require(layout, params["server"])
     make_private_directory(layout.sets)
+    backup_marker.write(layout, params["server"])
     with begin(layout, set_id, params["controller"], params["lock_lease"], params["dead_run"]) as run:
         directory = layout.partial(set_id)
         make_private_directory(directory)
@@ -388,6 +431,14 @@ def main():
                 "seafile_root": {"type": "path"},
                 "src": {"type": "str", "required": True},
                 "needed_bytes": {"type": "int", "default": 0},
+                "clock": {"type": "dict"},
+                "asked_at": {"type": "float"},
+                "clock_limit": {"type": "float", "default": 60},
+                "identity": {"type": "dict"},
+                "accept_identity": {"type": "bool", "default": False},
+                "stores": {"type": "dict"},
+                "storage": {"type": "str"},
+                "shrink_percent": {"type": "float", "default": 10},
                 "sweep_days": {"type": "float", "default": 7},
                 **rsync.REMOTE_ARGUMENTS,
             }},

@@ -15,7 +15,7 @@ description:
   - Knows the layouts of Seafile 2 to 4.4, 5 to 11, and 12 and newer with C(conf/.env). The volume of a Docker deployment is recognised.
   - Whatever is in the way of a backup comes in RV(problems), all at once, each with a stable code.
     The module fails only for an option that makes no sense, never for the state of the server.
-  - Never returns a password. Never walks the object store, so it takes well under a second whatever the size of the server,
+  - Never returns a password. Never walks the object store, so it takes about a second whatever the size of the server,
     unless O(gc_wait) makes it wait.
   - Run it as root or as the account that runs Seafile.
 options:
@@ -47,6 +47,24 @@ options:
       - In check mode nothing is waited for.
     type: int
     default: 0
+    version_added: "0.2.0"
+  asked_at:
+    description:
+      - The time of whoever asks, in seconds since 1970, for RV(clock). In a playbook C("{{ now(fmt='%s.%f') }}").
+    type: float
+    version_added: "0.2.0"
+  sample:
+    description:
+      - How many objects of the store are read and hashed, chosen by chance. A failing disk, and somebody who encrypts all files, are seen in a few.
+    type: int
+    default: 0
+    version_added: "0.2.0"
+  damage_limit:
+    description:
+      - How many percent of O(sample) may be damaged before there is the problem V(source-damaged). Fewer are told in RV(notes).
+      - V(100) takes whatever there is.
+    type: float
+    default: 10
     version_added: "0.2.0"
 attributes:
   check_mode:
@@ -199,10 +217,31 @@ left_out:
   elements: str
   sample: [seafile-server-11.0.13, .seafleet]
 identity:
-  description: What tells this deployment from others. C(ccnet_id) exists up to version 7.0.
+  description: What tells this deployment from others. C(ccnet_id) exists up to version 7.0; C(libraries) are the hundred smallest ids of its libraries.
   returned: success
   type: dict
-  sample: {ccnet_id: 952c2911f3f1daa138d1006c8fc1a1d77f194f31, service_url: "https://files.example.org"}
+  sample:
+    ccnet_id: 952c2911f3f1daa138d1006c8fc1a1d77f194f31
+    service_url: "https://files.example.org"
+    libraries: [0b1a8b0e-26d2-4bd1-8b1e-3a3cd1ad7a1c]
+stores:
+  description: Number of stores of each kind of objects. Empty when they cannot be read.
+  returned: success
+  type: dict
+  version_added: "0.2.0"
+  sample: {commits: 14, fs: 13, blocks: 12}
+sampled:
+  description: What O(sample) found, C(objects) that were read, and a sentence for each that is C(damaged).
+  returned: success
+  type: dict
+  version_added: "0.2.0"
+  sample: {objects: 60, damaged: []}
+clock:
+  description: The server's time at its beginning, C(told), and O(asked_at) as C(asked), both in seconds since 1970. Null without O(asked_at).
+  returned: success
+  type: dict
+  version_added: "0.2.0"
+  sample: {asked: 1795662000.2, told: 1795662000.9}
 configuration_files:
   description: The files that were read, relative to RV(root).
   returned: success
@@ -286,6 +325,7 @@ next_step:
   sample: give seafile_root as an absolute path
 """
 
+import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -297,8 +337,12 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run
 def look(module: AnsibleModule) -> dict[str, t.Any]:
     """Look at the deployment and return the result."""
     params = module.params
+    told = time.time()  # first of all: whatever passes before it counts as an error of the clock
     gc_wait = 0 if module.check_mode else params["gc_wait"]
-    result = deployment.look(gc_wait, params["seafile_root"], params["staging"], params["min_free"], params["dump_tools"], params["connect"])
+    result = deployment.look(
+        gc_wait, params["seafile_root"], params["staging"], params["min_free"], params["dump_tools"], params["connect"],
+        sample=params["sample"], damage_limit=params["damage_limit"])
+    result["clock"] = None if params["asked_at"] is None else {"asked": params["asked_at"], "told": told}
     for note in result["notes"]:
         module.warn(note)
     return dict(result, changed=False)
@@ -314,6 +358,9 @@ def main() -> None:
             "dump_tools": {"type": "bool", "default": True},
             "connect": {"type": "bool", "default": True},
             "gc_wait": {"type": "int", "default": 0},
+            "asked_at": {"type": "float"},
+            "sample": {"type": "int", "default": 0},
+            "damage_limit": {"type": "float", "default": 10},
         },
         supports_check_mode=True,
     )

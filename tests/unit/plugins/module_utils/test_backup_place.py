@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import backup_place
+from ansible_collections.seafleet.seafile.plugins.module_utils import backup_place, clock
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, set_time
 
 NOW = set_time("20261123T030000Z")
@@ -58,3 +58,66 @@ def test_what_the_server_itself_had_lost_is_not_counted_as_known(layout):
     assert backup_place.newest_verified(layout) == "20261122T030000Z"
     assert backup_place.distrusted(layout, "20261122T030000Z") == ["a", "b"]
     assert backup_place.distrusted(layout, "20261121T030000Z") == []
+
+
+def test_clocks_are_compared_whatever_the_controller_thinks_the_time_is():
+    assert clock.difference(1000.0, 5000.5, 1003.0, 5003.5) == 0
+    assert clock.difference(1000.0, 5061.0, 1003.0, 5003.5) == 60.5
+    assert clock.difference(1000.0, 1000.5, 1010.0, 1130.5) == -120.0
+
+
+@pytest.mark.parametrize("ahead, limit, codes", [(0, 60, []), (59, 60, []), (61, 60, ["clock"]), (-3600, 60, ["clock"]), (-3600, 0, []), (50, 10, ["clock"])])
+def test_clocks_that_differ_are_a_problem_that_says_which_way(layout, ahead, limit, codes):
+    asked = {"clock": {"asked": 5000.0, "told": 900.0 + ahead}, "asked_at": 5010.0, "clock_limit": limit}
+    problems = list(backup_place._clock_problems("server1", asked, 910.0))
+    assert [problem.code for problem in problems] == codes
+    assert all(("ahead of" if ahead > 0 else "behind") in problem.message for problem in problems)
+
+
+def test_without_the_servers_clock_nothing_is_compared():
+    assert list(backup_place._clock_problems("server1", {"clock": None, "asked_at": 1.0, "clock_limit": 60}, 1e9)) == []
+    assert list(backup_place._clock_problems("server1", {}, 1e9)) == []
+
+
+LIBRARIES = [f"0000000{number}-0000-4000-8000-000000000000" for number in range(8)]
+
+
+def compare(layout, libraries, stores=None, accept=False):
+    params = {"server": "server1", "identity": {"ccnet_id": None, "service_url": None, "libraries": libraries}, "stores": stores,
+              "accept_identity": accept, "storage": "/opt/seafile/seafile-data/storage", "shrink_percent": 10}
+    problems, notes = backup_place._compare_source(layout, params, backup_place.newest_verified(layout))
+    return [problem.code for problem in problems], notes
+
+
+def test_the_newest_set_says_which_server_it_was(layout):
+    assert compare(layout, LIBRARIES[4:]) == ([], []), "a first backup"
+    seal(layout, "20261121T030000Z", seafile={"identity": {"libraries": LIBRARIES[4:]}})
+    seal(layout, "20261122T030000Z", seafile={"identity": {"libraries": LIBRARIES[:4]}})
+    assert compare(layout, LIBRARIES[:2]) == ([], [])
+    assert compare(layout, LIBRARIES[4:]) == (["identity-changed"], [])
+    assert compare(layout, LIBRARIES[4:], accept=True)[0] == []
+
+
+def test_a_set_from_before_identities_is_judged_by_the_objects(layout):
+    seal(layout, "20261121T030000Z", seafile={"identity": {"ccnet_id": None, "service_url": None}})
+    os.makedirs(os.path.join(layout.objects, "commits", LIBRARIES[0]))
+    assert compare(layout, LIBRARIES[:2]) == ([], [])
+    assert compare(layout, LIBRARIES[1:]) == (["identity-changed"], [])
+
+
+def test_an_odd_manifest_forbids_nothing(layout):
+    seal(layout, "20261122T030000Z", seafile=["nonsense"])
+    assert compare(layout, LIBRARIES, {"commits": 1, "fs": 1, "blocks": 1}) == ([], [])
+    seal(layout, "20261123T030000Z", seafile={"identity": 7, "stores": "many"})
+    assert compare(layout, LIBRARIES, {"commits": 1, "fs": 1, "blocks": 1}) == ([], [])
+
+
+def test_stores_are_compared_with_the_newest_verified_set(layout):
+    record = {"format": 1, "state": "verified", "level": "new", "ended": "2026-11-22T03:01:00Z", "findings_total": 0, "findings": [], "reasons": [],
+              "damaged_libraries": []}
+    stores = {"commits": 20, "fs": 20, "blocks": 20}
+    seal(layout, "20261121T030000Z", verification=record, seafile={"stores": stores})
+    seal(layout, "20261122T030000Z", seafile={"stores": {"commits": 1, "fs": 1, "blocks": 1}})
+    assert compare(layout, [], dict(stores, blocks=0))[0] == ["storage-empty"]
+    assert len(compare(layout, [], dict(stores, commits=10))[1]) == 1
+    assert compare(layout, [], stores) == ([], [])

@@ -272,3 +272,29 @@ def test_missing_rights_are_a_problem(root, tmp_path):
     named = {problem["what"] for problem in problems if problem["code"] == "no-rights"}
     assert os.path.join(root, "seafile-data/storage") in named and os.path.join(root, "seahub.db") in named
     assert os.path.join(root, ".seafleet") in named
+
+
+def test_a_store_that_is_being_destroyed_is_a_problem_and_single_objects_are_a_note(tmp_path, with_rsync):
+    root = real_sets.unpack("seafile-11-sqlite", tmp_path)
+    storage = root / "seafile-data" / "storage"
+    whole = deployment.look(0, str(root), sample=60, damage_limit=10)
+    assert codes(whole) == [] and whole["sampled"]["objects"] >= 40 and whole["sampled"]["damaged"] == []
+    assert deployment.look(0, str(root))["sampled"] == {"objects": 0, "damaged": []}
+    for path in storage.rglob("*"):
+        if path.is_file():
+            path.chmod(0o600)
+            path.write_bytes(b"encrypted for a ransom")
+    destroyed = deployment.look(0, str(root), sample=60, damage_limit=10)
+    assert codes(destroyed) == ["source-damaged"] and "backup_damage_limit" in destroyed["problems"][0]["message"]
+    taken = deployment.look(0, str(root), sample=60, damage_limit=100)
+    assert codes(taken) == [] and any("not what their ids promise" in note for note in taken["notes"])
+
+
+def test_a_server_is_known_by_its_libraries_and_its_stores_are_counted(tmp_path):
+    root = real_sets.unpack("seafile-11-sqlite", tmp_path)
+    result = look(root)
+    libraries = result["identity"]["libraries"]
+    assert libraries == sorted(os.listdir(root / "seafile-data" / "storage" / "commits"))[:100] and len(libraries) >= 12
+    assert result["stores"]["commits"] == result["libraries"] == len(libraries)
+    shutil.rmtree(root / "seafile-data" / "storage" / "blocks")
+    assert look(root)["stores"]["blocks"] == 0

@@ -194,7 +194,7 @@ def test_an_rsync_that_lacks_a_flag_is_named_with_its_version():
     rsync.require_version(None)
     with pytest.raises(SeafileError, match="version 2.6.9 is too old") as caught:
         rsync.require_version((2, 6, 9))
-    assert caught.value.code == "missing-tool"
+    assert caught.value.code == "rsync-too-old"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
