@@ -23,6 +23,8 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.verification_reco
 
 MOST_ROUNDS = 100
 """Heal and walk again at most so often; each round reaches one level deeper below what was missing."""
+LEAST_DAMAGE = 10
+"""With fewer damaged objects than this nobody speaks of an attack or of a failing disk."""
 _SET_IS_BROKEN = ("dump-damaged", "dump-missing", "dump-wrong-database", "set-damaged")
 """Failures that are the set's own damage and not this run's."""
 
@@ -277,6 +279,27 @@ class Verifier:
         if not number or self.healer is None or self.healer.problem is None:
             return []
         return [f"the source could not be asked for {number} objects: {self.healer.problem.message}"]
+
+
+def damage_in_what_came(record: t.Mapping[str, t.Any], earlier: t.Mapping[str, t.Any] | None, arrived: int, percent: float) -> str | None:
+    """Say in words that too much of what a run brought is damaged on the server itself; None when it is not, or too little to judge by.
+
+    A disk that fails, and somebody who encrypts or overwrites files, show in what comes new; single objects that clients have damaged are no more
+    than some in many.
+
+    :arg record: of the run's own set. I(earlier) is that of the newest verified set: what it knew is not new. None on a first run.
+    :arg arrived: how many objects came in this run. On a first run all that were read count.
+    :arg percent: how many percent may be damaged.
+    """
+    known = {key_of(finding) for finding in earlier["findings"]} if earlier else set()
+    found = [finding for finding in record["findings"] if finding["where"] == SOURCE and finding["kind"] != "head" and key_of(finding) not in known]
+    untold = record["findings_total"] - len(record["findings"]) - ((earlier["findings_total"] - len(earlier["findings"])) if earlier else 0)
+    count = len(found) + (max(untold, 0) if found else 0)
+    came = max(count, arrived if earlier else sum(read["files"] for read in record["hashed"].values()))
+    if count < LEAST_DAMAGE or count * 100 <= percent * came:
+        return None
+    first = found[0]
+    return f"{count} of {came} objects that are new are damaged there, first {first['kind']} {first['id']} of library {first['library']} ({first['damage']})"
 
 
 class _Earlier:

@@ -94,6 +94,14 @@ options:
     description: Fail when a set is V(damaged). With V(false) it is only returned.
     type: bool
     default: true
+  damage_limit:
+    description:
+      - With O(run), how many percent of the objects that came new in the run may be damaged on the server itself. Beyond it the module fails with
+        the code V(source-damaged), and the set is not sealed. V(100) takes whatever there is.
+      - Fewer than ten, and those that the newest verified set's record knows already, do not count.
+    type: float
+    default: 100
+    version_added: "0.2.0"
   seal:
     description:
       - With O(run), seal the set afterwards, as M(seafleet.seafile.backup_set) does with O(seafleet.seafile.backup_set#module:manifest), which
@@ -231,7 +239,12 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.heal import Heale
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, require_set_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import LIBRARY_ID
 from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import VERIFY, Run, joined
-from ansible_collections.seafleet.seafile.plugins.module_utils.set_verification import Verifier, partial_subject, sealed_subject
+from ansible_collections.seafleet.seafile.plugins.module_utils.set_verification import (
+    Verifier,
+    damage_in_what_came,
+    partial_subject,
+    sealed_subject,
+)
 
 FINDINGS_RETURNED = 100
 
@@ -258,6 +271,16 @@ def choose(layout, set_id, every):
     if not sealed:
         raise SeafileError("no-set", layout.root, "there is no sealed set", "make a backup first")
     return sealed if every else sealed[:1]
+
+
+def _newest_verified_record(layout):
+    """The record of the newest verified set, or None."""
+    for set_id in sets.sealed_ids(layout)[::-1]:
+        with contextlib.suppress(SeafileError):
+            record = verification_record.newest(layout, set_id, sets.read_manifest(layout.sealed(set_id)))[0]
+            if record and record["state"] == verification_record.VERIFIED:
+                return record
+    return None
 
 
 class _Work:
@@ -359,7 +382,16 @@ class _Work:
             began = utc_now()
             with self.place():
                 self._verify_partial(run, set_id)
+            self._require_source(run, set_id)
             run.finish(VERIFY, began, {"record": self.records[set_id]})
+
+    def _require_source(self, run, set_id):
+        """Raise C(source-damaged) when too much of what this run brought is damaged on the server itself; the set is not sealed then."""
+        arrived = run.stage("objects").get("transferred")
+        said = damage_in_what_came(
+            self.records[set_id], _newest_verified_record(self.layout), arrived if isinstance(arrived, int) else 0, self.module.params["damage_limit"])
+        if said:
+            raise SeafileError("source-damaged", self.server, said)
 
     def _verify_partial(self, run, set_id):
         record = run.record or run.read()
@@ -437,6 +469,7 @@ def main():
             "processes": {"type": "int", "default": 0},
             "timeout": {"type": "int", "default": 300},
             "fail_on_damage": {"type": "bool", "default": True},
+            "damage_limit": {"type": "float", "default": 100},
             "seal": {"type": "dict"},
         },
         mutually_exclusive=[("all", "set_id"), ("all", "run")],

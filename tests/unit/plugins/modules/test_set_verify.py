@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(shutil.which("rsync") is None, reason="no rsync 
 
 ONE, TWO = "20261120T030000Z", "20261121T030000Z"
 DEFAULTS = dict(set_id=None, all=False, run=False, level="quick", scrub_percent=0.0, heal=True, collected=[], moved=None, processes=1, timeout=60,
-                fail_on_damage=False, seal=None)
+                fail_on_damage=False, damage_limit=100, seal=None)
 
 
 def run_command(argv, expand_user_and_vars=True):
@@ -466,3 +466,58 @@ def test_the_result_has_a_hundred_findings_the_record_a_thousand_and_the_page_a_
     assert "and 1195 more" in text and "\x1b" not in text and "\\x1b" in text and len(text.splitlines()) < 25
     assert result["report"] == text.splitlines() and verification_record.is_record(record)
     assert all(word in text for word in ("DAMAGED", "Many", library, "What to do", "Run the backup again"))
+
+
+def encrypt_new_files(host, count):
+    """On the server come libraries whose files somebody encrypts before they are backed up."""
+    for number in range(count):
+        host.grow(f"New {number}", b"a new file %d" % number)
+        with open(host.there(f"New {number}", "blocks"), "wb") as stream:
+            stream.write(b"encrypted for a ransom %d" % number)
+
+
+def test_too_much_damage_in_what_comes_new_fails_the_run_and_earlier_sets_stay_verified(tmp_path):
+    host = Host(tmp_path)
+    host.backup(ONE)
+    encrypt_new_files(host, 12)
+    host.bring(TWO)
+    with pytest.raises(SeafileError) as caught:
+        host.verify(set_id=TWO, run=True, level="new", moved=[], damage_limit=10)
+    assert caught.value.code == "source-damaged" and "12 of 12 objects" in caught.value.message
+    assert host.state(ONE) == "verified" and sets.sealed_ids(host.layout) == [ONE]
+
+
+def test_damage_that_is_known_or_little_or_accepted_fails_no_run(tmp_path):
+    host = Host(tmp_path)
+    encrypt_new_files(host, 9)
+    assert host.backup(ONE, damage_limit=0)["state"] == "verified", "nine are too few"
+    encrypt_new_files(host, 21)
+    result = host.backup(TWO, damage_limit=100)
+    assert result["state"] == "verified" and {finding["where"] for finding in result["sets"][TWO]["findings"]} == {"source"}
+    assert host.backup("20261122T030000Z", damage_limit=0)["state"] == "verified", "the set before knows all of them"
+
+
+def record(where="source", total=None, kind="blocks", first=0, count=20, hashed=0):
+    findings = [{"kind": kind, "store": "s", "id": f"{number:040x}", "library": "l", "where": where, "damage": "wrong-hash"}
+                for number in range(first, first + count)]
+    return {"findings": findings, "findings_total": count if total is None else total, "hashed": {"blocks": {"files": hashed, "bytes": 0}}}
+
+
+@pytest.mark.parametrize("now, before, arrived, said", [
+    (record(), record(count=0), 100, "20 of 100"),
+    (record(), record(count=0), 200, None),
+    (record(), record(count=0), 199, "20 of 199"),
+    (record(), record(count=0), 0, "20 of 20"),
+    (record(count=9), record(count=0), 9, None),
+    (record(where="backup"), record(count=0), 20, None),
+    (record(kind="head"), record(count=0), 20, None),
+    (record(), record(), 20, None),
+    (record(), record(first=10), 20, "10 of 20"),
+    (record(hashed=100), None, 0, "20 of 100"),
+    (record(hashed=1000), None, 20, None),
+    (record(total=5000), record(count=0), 10000, "5000 of 10000"),
+    (record(total=5000), record(total=5000), 10000, None),
+])
+def test_what_counts_as_new_damage(now, before, arrived, said):
+    told = set_verification.damage_in_what_came(now, before, arrived, 10)
+    assert (told or "").startswith(said or "") and (told is None) == (said is None)
