@@ -58,7 +58,7 @@ def _access_problems(
                 yield SeafileError("not-prepared", params[key], "the backup host has no access to the server yet")
                 return
     try:
-        rsync.require_version(version)
+        rsync.require_version(version, "the backup host")
         src, remote = rsync.require_place(params["src"], "src"), rsync.reach(params, version)
     except SeafileError as error:
         yield error

@@ -254,7 +254,7 @@ class Look:
             self._problem(SeafileError("missing-tool", "rsync", "not found on this machine, needed by the backup host's pull", "install the package rsync"))
             return
         try:
-            rsync.require_version(tuple(map(int, version.split("."))) if version else None)
+            rsync.require_version(tuple(map(int, version.split("."))) if version else None, "the server")
         except SeafileError as error:
             self._problem(error)
 

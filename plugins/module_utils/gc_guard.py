@@ -70,6 +70,8 @@ class Difference(t.NamedTuple):
     """A garbage collection worked on it."""
     moved: t.List[str]
     """A commit that the dump points at is no longer a head."""
+    gone: t.List[str]
+    """It is neither there nor in the trash any more."""
 
 
 def make_pairs(rows: t.Iterable[tuple[Value, Value]]) -> Pairs:
@@ -100,7 +102,8 @@ def compare(then: Tables, now: Tables, locked: t.Collection[str] = ()) -> Differ
     # a head that went from Branch to RepoTrash is a head as before
     there = {pair for table in POINTERS for pair in now.get(table, [])}
     moved = {library for table in POINTERS for library, commit in then.get(table, []) if commit and (library, commit) not in there}
-    return Difference(sorted(collected & libraries), sorted(moved))
+    gone = libraries - {library for library, unused in there}
+    return Difference(sorted(collected & libraries), sorted(moved), sorted(gone))
 
 
 # --- the dump and the file that is kept of it -----------------------------------------------------------------------
@@ -263,14 +266,14 @@ def check(configuration: Configuration, staging: str, lock_timeout: int, busy_ti
     :arg lock_timeout: seconds after which a row of GCID that stays locked counts as a garbage collection at work.
     :arg busy_timeout: seconds to wait for a locked SQLite file.
 
-    Returns C(changed), C(collected), C(moved), C(gc_running), C(unknown), C(libraries), C(removed), C(notes).
+    Returns C(changed), C(collected), C(moved), C(gone), C(gc_running), C(unknown), C(libraries), C(removed), C(notes).
     Raises the C(database-...) and C(sqlite-...) codes when the live database cannot be read; staging then stays.
     """
     path = os.path.join(staging, HEADS)
     content = _read_heads(path)
     then = decode_heads(content)
     notes = []
-    difference = Difference([], [])
+    difference = Difference([], [], [])
     if then is not None:
         database = own_database(configuration)
         if database.engine == "mysql":
@@ -280,6 +283,8 @@ def check(configuration: Configuration, staging: str, lock_timeout: int, busy_ti
         difference = compare(then, now, locked)
         if difference.collected:
             notes.append(f"since the dump a garbage collection worked on {_numbered(len(difference.collected))}")
+        if difference.gone:
+            notes.append(f"since the dump {_numbered(len(difference.gone))} went for good: this set may lack objects of that, earlier ones keep theirs")
     elif not check_mode or content:
         # in check mode nothing was kept, and nobody has to know
         notes.append(f"{path} is {'damaged' if content else 'gone'}: what was collected or moved since the dump is unknown for every library")
@@ -292,7 +297,7 @@ def check(configuration: Configuration, staging: str, lock_timeout: int, busy_ti
             _remove(entry)
         removed += _remove_empty(staging)
     return {
-        "changed": bool(removed), "collected": difference.collected, "moved": difference.moved, "gc_running": collectors, "unknown": then is None,
+        "changed": bool(removed), "collected": difference.collected, "moved": difference.moved, "gone": difference.gone, "gc_running": collectors, "unknown": then is None,
         "libraries": None if then is None else _count(then), "removed": removed, "notes": notes,
     }
 

@@ -142,14 +142,15 @@ def read_version(text: str) -> tuple[int, ...] | None:
     return tuple(int(part) for part in match.group(1).split(".")) if match else None
 
 
-def require_version(version: tuple[int, ...] | None) -> None:
+def require_version(version: tuple[int, ...] | None, host: str = "this host") -> None:
     """Raise C(rsync-too-old) when this host's rsync is; one that does not tell its version may try.
 
     :arg version: as :func:`read_version` returned it.
+    :arg host: whose rsync it is, in words.
     """
     if version is not None and version < LEAST_VERSION:
         wanted, found = (".".join(map(str, numbers)) for numbers in (LEAST_VERSION, version))
-        raise SeafileError("rsync-too-old", "rsync", f"its version {found} is too old on this host", f"install rsync {wanted} or newer on this host")
+        raise SeafileError("rsync-too-old", "rsync", f"its version {found} on {host} is too old", f"install rsync {wanted} or newer on {host}")
 
 
 def reach(params: t.Mapping[str, t.Any], version: tuple[int, ...] | None) -> Remote | None:

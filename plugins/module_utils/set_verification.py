@@ -117,6 +117,7 @@ class Verifier:
     :arg level: C(new), C(quick) or C(full).
     :arg collected: libraries that a garbage collection touched during the run: hashed in full.
     :arg moved: libraries whose head moved since the dump, or that are gone; None when that is not known, which is as if all had.
+    :arg gone: libraries that were deleted for good since the dump: what the server no longer has of them is not missing in the backup.
     :arg healer: None where nothing may be healed.
     :arg write_index: whether this verification holds the lock of the index.
     :arg progress: the file that tells how far it is, None for none.
@@ -128,6 +129,7 @@ class Verifier:
     scrub_percent: float = 0.0
     collected: t.FrozenSet[str] = frozenset()
     moved: t.Optional[t.FrozenSet[str]] = None
+    gone: t.FrozenSet[str] = frozenset()
     processes: int = 0
     healer: t.Optional[Healer] = None
     write_index: bool = True
@@ -252,6 +254,8 @@ class Verifier:
         moved = None if self.moved is None else {families.get(library, library) for library in self.moved}
         rotten = set(_keys(outcome.rotten))
         before = _Earlier(earlier, families)
+        # what a library that is still there shares with one that is gone has to be there
+        alive = {families.get(library, library) for library in families if library not in self.gone}
         places = {}
         for finding in outcome.findings:
             family = families.get(finding.library, finding.store)
@@ -264,6 +268,8 @@ class Verifier:
             else:
                 answer = self.healer.answers.get(key) if self.healer else None
                 if answer in (BAD, ALIKE):
+                    places[key] = SOURCE
+                elif answer == ABSENT and finding.library in self.gone and family not in alive:
                     places[key] = SOURCE
                 elif answer == ABSENT:
                     # what was not there and is not missed by a head that has not moved, the server lost itself
@@ -281,7 +287,9 @@ class Verifier:
         return [f"the source could not be asked for {number} objects: {self.healer.problem.message}"]
 
 
-def damage_in_what_came(record: t.Mapping[str, t.Any], earlier: t.Mapping[str, t.Any] | None, arrived: int, percent: float) -> str | None:
+def damage_in_what_came(
+    record: t.Mapping[str, t.Any], earlier: t.Mapping[str, t.Any] | None, arrived: int, percent: float, gone: t.Collection[str] = (),
+) -> str | None:
     """Say in words that too much of what a run brought is damaged on the server itself; None when it is not, or too little to judge by.
 
     A disk that fails, and somebody who encrypts or overwrites files, show in what comes new; single objects that clients have damaged are no more
@@ -290,9 +298,12 @@ def damage_in_what_came(record: t.Mapping[str, t.Any], earlier: t.Mapping[str, t
     :arg record: of the run's own set. I(earlier) is that of the newest verified set: what it knew is not new. None on a first run.
     :arg arrived: how many objects came in this run. On a first run all that were read count.
     :arg percent: how many percent may be damaged.
+    :arg gone: libraries that were deleted meanwhile do not count.
     """
     known = {key_of(finding) for finding in earlier["findings"]} if earlier else set()
-    found = [finding for finding in record["findings"] if finding["where"] == SOURCE and finding["kind"] != "head" and key_of(finding) not in known]
+    found = [
+        finding for finding in record["findings"]
+        if finding["where"] == SOURCE and finding["kind"] != "head" and key_of(finding) not in known and finding["library"] not in gone]
     untold = record["findings_total"] - len(record["findings"]) - ((earlier["findings_total"] - len(earlier["findings"])) if earlier else 0)
     count = len(found) + (max(untold, 0) if found else 0)
     came = max(count, arrived if earlier else sum(read["files"] for read in record["hashed"].values()))

@@ -111,6 +111,12 @@ moved:
   type: list
   elements: str
   sample: []
+gone:
+  description: Ids of those libraries of the dump that are neither there nor in the trash any more, sorted. They are in RV(moved) too.
+  returned: with O(state=checked)
+  type: list
+  elements: str
+  sample: []
 gc_running:
   description: Processes of a garbage collection that work with this deployment now.
   returned: with O(state=checked)

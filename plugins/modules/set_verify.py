@@ -82,6 +82,13 @@ options:
       - How many servers may be pulled or verified at once on this backup host, of those below O(backup_root). Others wait. V(0) for no cap.
     type: int
     default: 0
+  gone:
+    description: Ids of libraries that were deleted for good since the dump. That the server no longer has objects of theirs does not make
+      the set V(damaged); what is missing is told as damaged on the server itself.
+    type: list
+    elements: str
+    default: []
+    version_added: "0.2.0"
   processes:
     description: How many processes read; V(0) for one a CPU, at most 4.
     type: int
@@ -312,8 +319,8 @@ class _Work:
         params = self.module.params
         verifier = Verifier(
             self.layout, params["level"], min(max(params["scrub_percent"], 0.0), 100.0), _libraries(params["collected"], "collected"),
-            None if params["moved"] is None else _libraries(params["moved"], "moved"), params["processes"], write_index=lock is not None,
-            progress=None if lock is None else self.layout.progress)
+            None if params["moved"] is None else _libraries(params["moved"], "moved"), _libraries(params["gone"], "gone"),
+            params["processes"], write_index=lock is not None, progress=None if lock is None else self.layout.progress)
         if lock is None and not self.module.check_mode:
             self.notes.append(
                 "another verification of this server is at work: nothing was healed, and nothing noted as proved; run this again when it has ended")
@@ -389,7 +396,8 @@ class _Work:
         """Raise C(source-damaged) when too much of what this run brought is damaged on the server itself; the set is not sealed then."""
         arrived = run.stage("objects").get("transferred")
         said = damage_in_what_came(
-            self.records[set_id], _newest_verified_record(self.layout), arrived if isinstance(arrived, int) else 0, self.module.params["damage_limit"])
+            self.records[set_id], _newest_verified_record(self.layout), arrived if isinstance(arrived, int) else 0, self.module.params["damage_limit"],
+            self.module.params["gone"])
         if said:
             raise SeafileError("source-damaged", self.server, said)
 
@@ -465,6 +473,7 @@ def main():
             "heal": {"type": "bool", "default": True},
             "collected": {"type": "list", "elements": "str", "default": []},
             "moved": {"type": "list", "elements": "str"},
+            "gone": {"type": "list", "elements": "str", "default": []},
             "host_servers": {"type": "int", "default": 0},
             "processes": {"type": "int", "default": 0},
             "timeout": {"type": "int", "default": 300},

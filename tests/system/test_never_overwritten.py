@@ -61,7 +61,10 @@ def history(shared_hosts: t.Callable[..., t.Any]) -> types.SimpleNamespace:
     after_first = fleet.listing("backup1", STORE)
 
     blocks, commits, fs = (objects(fleet, kind) for kind in ("blocks", "commits", "fs"))
-    garbage, deleted = [blocks[0], fs[0]], [blocks[1], commits[0], fs[1]]
+    deleted = [blocks[1], commits[0], fs[1]]
+    # ransomware at its beginning: a hundredth of all is overwritten
+    everything = fleet.run("server1", f"cd {STORAGE} && find blocks fs -type f | sort").split()
+    garbage = [blocks[0], fs[0], *(name for name in everything[::100] if name not in deleted)]
     edit_settings(fleet, 2)
     for name in garbage:
         fleet.run("server1", f"truncate -s 0 {STORAGE}/{name} && head -c 5000 /dev/urandom > {STORAGE}/{name}")
@@ -72,12 +75,16 @@ def history(shared_hosts: t.Callable[..., t.Any]) -> types.SimpleNamespace:
     after_second = fleet.listing("backup1", STORE)
 
     edit_settings(fleet, 3)
-    fleet.run("server1", f"rm -r {STORAGE}/fs/* {ROOT}/seahub-data/avatars")
+    fleet.run("server1", f"cd {STORAGE}/fs && rm -r $(ls | tail -n +2) {ROOT}/seahub-data/avatars")
     third = fleet.backup()
     after_third = fleet.listing("backup1", STORE)
+
+    # and at its end: all of it
+    fleet.run("server1", f"find {STORAGE} -type f -size -100k -exec sh -c 'for file; do echo encrypted > \"$file\"; done' sh {{}} +")
+    ransom = fleet.playbook("backup")
     return types.SimpleNamespace(
-        fleet=fleet, sets=[first, second, third], after=[after_first, after_second, after_third], garbage=garbage, deleted=deleted,
-        planted=blocks[0].rsplit("/", 2)[0])
+        fleet=fleet, sets=[first, second, third], after=[after_first, after_second, after_third, fleet.listing("backup1", STORE)], garbage=garbage,
+        deleted=deleted, planted=blocks[0].rsplit("/", 2)[0], ransom=ransom)
 
 
 def regular(listing: dict[str, list[t.Any]], below: str) -> dict[str, list[t.Any]]:
@@ -85,7 +92,7 @@ def regular(listing: dict[str, list[t.Any]], below: str) -> dict[str, list[t.Any
     return {path: entry for path, entry in listing.items() if path.startswith(below) and entry[0].startswith("-")}
 
 
-@pytest.mark.parametrize("backups", [2, 3])
+@pytest.mark.parametrize("backups", [2, 3, 4])
 def test_stored_objects_keep_inode_time_and_content_through_later_backups(history, backups):
     before, after = history.after[backups - 2], history.after[backups - 1]
     stored = regular(before, f"{STORE}/objects/")
@@ -93,7 +100,7 @@ def test_stored_objects_keep_inode_time_and_content_through_later_backups(histor
     assert {path: after.get(path) for path in stored} == stored
 
 
-@pytest.mark.parametrize("backups", [2, 3])
+@pytest.mark.parametrize("backups", [2, 3, 4])
 def test_sealed_sets_keep_every_file_through_later_backups(history, backups):
     before, after = history.after[backups - 2], history.after[backups - 1]
     for set_id in history.sets[: backups - 1]:
@@ -107,6 +114,18 @@ def test_an_object_altered_or_deleted_at_the_source_stays_as_it_was_stored(histo
         path = f"{STORE}/objects/{name}"
         assert history.after[2][path] == history.after[0][path]
     assert history.fleet.run("server1", f"sha256sum {STORAGE}/{history.garbage[0]}").split()[0] != history.after[2][f"{STORE}/objects/{history.garbage[0]}"][-1]
+
+
+def test_a_source_that_is_overwritten_stops_the_run_before_anything_is_changed(history):
+    assert history.ransom.code != 0 and "source-damaged: " in history.ransom.output, history.ransom.output
+    assert f"Kept: set {history.sets[2]}." in history.ransom.output
+    assert history.after[3] == history.after[2]
+    assert history.fleet.sets("server1") == history.sets
+
+
+def test_a_source_that_lost_most_of_its_directories_is_told(history):
+    warnings = history.fleet.manifest("server1", history.sets[2])["warnings"]
+    assert any("stores of directories are gone from the server" in warning for warning in warnings), warnings
 
 
 def test_each_set_has_its_own_copy_of_the_files_of_its_time(history):

@@ -192,7 +192,7 @@ def test_the_version_is_read_from_the_first_line(text, version):
 def test_an_rsync_that_lacks_a_flag_is_named_with_its_version():
     rsync.require_version((3, 1, 0))
     rsync.require_version(None)
-    with pytest.raises(SeafileError, match="version 2.6.9 is too old") as caught:
+    with pytest.raises(SeafileError, match="version 2.6.9 on this host is too old") as caught:
         rsync.require_version((2, 6, 9))
     assert caught.value.code == "rsync-too-old"
 

@@ -25,8 +25,8 @@ from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils.synthe
 pytestmark = pytest.mark.skipif(shutil.which("rsync") is None, reason="no rsync on this machine")
 
 ONE, TWO = "20261120T030000Z", "20261121T030000Z"
-DEFAULTS = dict(set_id=None, all=False, run=False, level="quick", scrub_percent=0.0, heal=True, collected=[], moved=None, processes=1, timeout=60,
-                fail_on_damage=False, damage_limit=100, seal=None)
+DEFAULTS = dict(set_id=None, all=False, run=False, level="quick", scrub_percent=0.0, heal=True, collected=[], moved=None, gone=[], processes=1, timeout=60,
+                fail_on_damage=False, damage_limit=100, seal=None, host_servers=0)
 
 
 def run_command(argv, expand_user_and_vars=True):
@@ -421,7 +421,7 @@ def test_a_record_beside_the_set_that_cannot_be_read_hides_the_older_one(host):
 
 
 @pytest.mark.parametrize("params, code", [
-    ({"set_id": TWO}, "no-set"), ({"set_id": "../x"}, "set-id-invalid"), ({"collected": ["x"]}, "library-id-invalid"), ({"moved": ["x"]}, "library-id-invalid"),
+    ({"set_id": TWO}, "no-set"), ({"set_id": "../x"}, "set-id-invalid"), ({"collected": ["x"]}, "library-id-invalid"), ({"moved": ["x"]}, "library-id-invalid"), ({"gone": ["x"]}, "library-id-invalid"),
     ({"run": True, "set_id": TWO}, "run-lost"),
 ])
 def test_bad_input_has_a_code(host, params, code):
@@ -466,6 +466,17 @@ def test_the_result_has_a_hundred_findings_the_record_a_thousand_and_the_page_a_
     assert "and 1195 more" in text and "\x1b" not in text and "\\x1b" in text and len(text.splitlines()) < 25
     assert result["report"] == text.splitlines() and verification_record.is_record(record)
     assert all(word in text for word in ("DAMAGED", "Many", library, "What to do", "Run the backup again"))
+
+
+@pytest.mark.parametrize("gone, state", [(["One"], "verified"), (["Two"], "damaged"), ([], "damaged")])
+def test_a_library_that_was_deleted_for_good_while_the_backup_ran_is_no_damage_of_the_backup(tmp_path, gone, state):
+    host = Host(tmp_path)
+    for place in ("commits", "fs", "blocks"):
+        shutil.rmtree(tmp_path / "storage" / place / host.libraries["One"][0])
+    ids = [host.libraries[name][0] for name in gone]
+    result = host.backup(ONE, moved=[host.libraries["One"][0], *ids], gone=ids, damage_limit=0)
+    assert result["state"] == state and result["sets"][ONE]["findings_total"] > 0
+    assert {finding["library"] for finding in result["sets"][ONE]["findings"]} == {host.libraries["One"][0]}
 
 
 def encrypt_new_files(host, count):
