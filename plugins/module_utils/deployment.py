@@ -19,7 +19,15 @@ import shutil
 import time
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import mysql_client, mysql_dump_run, object_check, rsync, same_source, seafile_config, sqlite_files
+from ansible_collections.seafleet.seafile.plugins.module_utils import (
+    mysql_client,
+    mysql_dump_run,
+    object_check,
+    rsync,
+    same_source,
+    seafile_config,
+    sqlite_files,
+)
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import OBJECT_KINDS
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import KEPT, existing_parent, free_bytes, is_inside
@@ -234,8 +242,8 @@ class Look:
             "root": self.root, "root_real": os.path.realpath(self.root), "layout": None, "version": None, "programs": None, "engine": None, "data_dir": None,
             "storage": None, "storage_real": None, "storage_path": None, "inside_root": None, "owner": owner_of(self.root), "databases": [],
             "sqlite_files": [], "libraries": None, "history_days": None, "object_stores": {}, "excludes": [], "shallow": [], "left_out": [],
-            "identity": {"ccnet_id": None, "service_url": None, "libraries": []}, "stores": {}, "configuration_files": [], "running": [], "gc_waited": self._gc_waited,
-            "tools": self.tools, "tool_versions": tool_versions(self.tools),
+            "identity": {"ccnet_id": None, "service_url": None, "libraries": []}, "stores": {}, "configuration_files": [],
+            "running": [], "gc_waited": self._gc_waited, "tools": self.tools, "tool_versions": tool_versions(self.tools),
         }
         try:
             self.configuration = seafile_config.read_configuration(self.root)

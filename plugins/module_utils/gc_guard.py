@@ -297,8 +297,8 @@ def check(configuration: Configuration, staging: str, lock_timeout: int, busy_ti
             _remove(entry)
         removed += _remove_empty(staging)
     return {
-        "changed": bool(removed), "collected": difference.collected, "moved": difference.moved, "gone": difference.gone, "gc_running": collectors, "unknown": then is None,
-        "libraries": None if then is None else _count(then), "removed": removed, "notes": notes,
+        "changed": bool(removed), "collected": difference.collected, "moved": difference.moved, "gone": difference.gone, "gc_running": collectors,
+        "unknown": then is None, "libraries": None if then is None else _count(then), "removed": removed, "notes": notes,
     }
 
 

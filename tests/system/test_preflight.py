@@ -117,12 +117,14 @@ def prepare(fleet: Fleet) -> None:
     fleet.run("backup1", "sed -i '/^stranger /d; /^many /d' /root/pull/known_hosts && ssh-keygen -q -t ed25519 -N '' -f /root/other && "
               "sed -i \"/^swapped /d\" /root/pull/known_hosts && echo swapped $(cut -d' ' -f1,2 /root/other.pub) >> /root/pull/known_hosts")
     # the result of the run is kept in every backup root
-    fleet.run("backup1", "mkdir -m 700 -p /srv/foreign/.seafleet/runs /srv/small/.seafleet/runs /srv/foreign/foreign /srv/small/many && touch /srv/foreign/foreign/notes.txt /srv/small/many/notes.txt")
+    fleet.run("backup1", "mkdir -m 700 -p /srv/foreign/.seafleet/runs /srv/small/.seafleet/runs /srv/foreign/foreign /srv/small/many && "
+              "touch /srv/foreign/foreign/notes.txt /srv/small/many/notes.txt")
     fleet.run("server1", "for server in s3 many; do printf '[commit_object_backend]\\nname = s3\\nbucket = commits\\n' >> /opt/$server/conf/seafile.conf; done")
     fleet.run("server1", f"sed -i s/{PASSWORD}/{WRONG_PASSWORD}/ /opt/password/conf/*")
     fleet.run("server1", "useradd --create-home locked && useradd --create-home guest && mkdir -m 700 /home/guest/.ssh && "
               "cp /root/.ssh/authorized_keys /home/guest/.ssh/ && chown -R guest /home/guest && chmod 700 /opt/guest/seafile-data/storage")
-    fleet.run("server1", "mkdir /root/old && printf '#!/bin/sh\\necho \"rsync  version 3.0.9  protocol version 30\"\\n' > /root/old/rsync && chmod 755 /root/old/rsync")
+    fleet.run("server1", "mkdir /root/old && printf '#!/bin/sh\\necho \"rsync  version 3.0.9  protocol version 30\"\\n' > /root/old/rsync && "
+              "chmod 755 /root/old/rsync")
     fleet.run("server1", "printf 'no section = \\377\\n' > /opt/illegible/conf/seafile.conf")
     fleet.run("server1", "mkdir -p /opt/half/seafile-data/storage/commits")
     fleet.run("server1", "mv /opt/missing/seafile-data/storage /opt/missing-storage && rm -r /opt/empty/seafile-data/storage/*")

@@ -67,7 +67,7 @@ print(parent)
 # rsync of the backup host, which waits before it fetches objects for as long as the test likes.
 HELD_RSYNC = """#!/bin/sh
 case "$*" in
-*/collected/objects/*) while [ -e /root/held ]; do touch /root/waiting; sleep 0.1; done ;;
+*/objects/*) while [ -e /root/held ]; do touch /root/waiting; sleep 0.1; done ;;
 esac
 exec /usr/bin/rsync "$@"
 """
@@ -234,6 +234,40 @@ def test_the_older_whole_set_is_restored_and_the_reason_said(fleet, collected):
     assert re.search(rf"{collected.second}.*damaged", collected.restore.output)
     query = f"sqlite3 /opt/collected/seafile-data/seafile.db \"SELECT commit_id FROM Branch WHERE repo_id = '{HISTORY}'\""
     assert fleet.run("server1", query).strip() == collected.parent
+
+
+# -- an online garbage collection (Seafile 12 and newer), which leaves its mark in the database ------------------------
+
+
+def database(fleet: Fleet, statement: str) -> str:
+    return fleet.run("server1", f"mariadb --batch --skip-column-names seafile-db -e {shlex.quote(statement)}")
+
+
+def test_a_collection_that_has_been_or_is_at_work_in_the_database_makes_its_libraries_be_read_in_full(fleet):
+    fleet.add("online", machine="server1", root="/opt/online", **fleet.own_access("online"))
+    fleet.deploy("online", "seafile-11-mariadb")
+    been, at_work = database(fleet, "SELECT repo_id FROM Branch ORDER BY repo_id LIMIT 2").split()
+    database(fleet, f"INSERT INTO GCID (repo_id, gc_id) VALUES ('{been}', 'before'), ('{at_work}', 'before')")
+    fleet.run("backup1", f"printf '%s' {shlex.quote(HELD_RSYNC)} > /usr/local/bin/rsync && chmod 755 /usr/local/bin/rsync && rm -f /root/waiting")
+    fleet.run("backup1", "touch /root/held")
+    run = fleet.start("backup", "online", backup_warm_up=False)
+    try:
+        run.wait_until(lambda: fleet.group["backup1"].run("test -e /root/waiting").rc == 0)
+        database(fleet, f"UPDATE GCID SET gc_id = 'after' WHERE repo_id = '{been}'")
+        # online collection holds this open for as long as it removes objects
+        update = f"BEGIN; UPDATE GCID SET gc_id = 'after' WHERE repo_id = '{at_work}';"
+        fleet.run("server1", f"systemd-run --collect --unit=online-gc sh -c {shlex.quote(f'(echo {shlex.quote(update)}; sleep 900) | mariadb seafile-db')}")
+        run.wait_until(lambda: database(fleet, "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_rows_modified > 0").strip() == "1")
+        fleet.run("backup1", "rm /root/held")
+        code = run.wait()
+    finally:
+        run.kill()
+        fleet.run("backup1", "rm -f /root/held")
+        fleet.run("server1", "systemctl stop online-gc", check=False)
+    assert code == 0, run.output
+    manifest = fleet.manifest("online", fleet.sets("online")[-1])
+    assert manifest["verification"]["state"] == "verified"
+    assert "since the dump a garbage collection worked on 2 libraries" in manifest["warnings"]
 
 
 # -- a garbage collection at work ------------------------------------------------------------------------------------
