@@ -33,7 +33,8 @@ def gather(
         if name not in servers:
             continue
         outcome = outcomes.get(name)
-        if isinstance(outcome, t.Mapping) and isinstance(outcome.get("row"), t.Mapping):
+        # one that ended before this run began is an earlier run's, in the same playbook
+        if isinstance(outcome, t.Mapping) and isinstance(outcome.get("row"), t.Mapping) and str(outcome["row"].get("ended")) >= str(plan.get("began")):
             row, told = dict(outcome["row"], server=name), str(outcome.get("sentence") or "")
         else:
             why = plan.get("refused", {}).get(name)
