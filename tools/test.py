@@ -62,6 +62,7 @@ def all_steps() -> list[Step]:
         Step("venv", ["tools/venv", "venv", "test", "python3.13", "python3.12", "python3.11"], ("packages",), "the Python tools, pinned", "machine"),
         Step("site-venv", ["tools/venv", "site-venv", "site", "python3.13", "python3.12", "python3.11"], ("packages",), "Sphinx, pinned", "machine"),
         Step("image", [*HOSTS, "image", "debian12"], ("packages",), "the image of the test hosts", "machine"),
+        Step("ee", [sys.executable, "tests/awx/ee.py"], ("venv",), "the execution environment of examples/awx-project", "machine"),
         Step("sanity", ["tools/steps/sanity"], ("venv",), "ansible-test sanity, all tests"),
         Step("system-1", ["tools/steps/system", "1"], ("venv", "image"), "faults and whole ways on fresh hosts, first half", "code"),
         Step("system-2", ["tools/steps/system", "2"], ("venv", "image"), "faults and whole ways on fresh hosts, second half", "code"),
@@ -70,6 +71,8 @@ def all_steps() -> list[Step]:
             Step(f"molecule-{name}", ["tools/steps/molecule", name], ("venv", "image"), "scenario on separate hosts", "code")
             for name in scenarios
         ),
+        Step("awx-jobs", ["tools/steps/awx", "jobs"], ("venv", "image", "ee"), "the project for AWX: jobs by ansible-runner, cancelled ones", "code"),
+        Step("awx-configuration", ["tools/steps/awx", "configuration"], ("venv",), "the project for AWX: awx.awx against a stand-in of its API", "code"),
         Step("units-3.9", ["tools/steps/units", "3.9"], ("venv",), "ansible-test units, oldest Python of targets"),
         Step("units-3.13", ["tools/steps/units", "3.13"], ("venv",), "ansible-test units, newest Python of targets"),
         Step("units-controller", ["tools/steps/units", "controller"], ("venv",), "ansible-test units, the controller's Python"),

@@ -37,6 +37,8 @@ PROJECT = HERE.parent.parent
 BUILD = PROJECT / ".build"
 
 IMAGE = "localhost/seafleet-testhost"
+EE_IMAGE = "localhost/seafleet-ee"
+"""The execution environment that tests/awx/ee.py builds."""
 RELEASES = {"debian11": ("11", "bullseye"), "debian12": ("12", "bookworm"), "debian13": ("13", "trixie")}
 NETWORK = "seafleet-test"
 SUBNET = "10.89.211.0/24"
@@ -305,7 +307,7 @@ def main(arguments: t.Sequence[str]) -> int:
             down(options.dir)
         else:
             remove(LABEL)
-            images = podman("image", "ls", "--quiet", "--filter", f"reference={IMAGE}").split()
+            images = [image for name in (IMAGE, EE_IMAGE) for image in podman("image", "ls", "--quiet", "--filter", f"reference={name}").split()]
             if images:
                 podman("image", "rm", "--force", *images)
     except HostError as error:
