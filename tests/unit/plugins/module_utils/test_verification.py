@@ -8,6 +8,7 @@ import copy
 import errno
 import hashlib
 import json
+import math
 import os
 import random
 import shutil
@@ -544,6 +545,24 @@ def test_scrubbing_reads_everything_within_a_cycle_oldest_first(maker, index, pr
             for section in proved_index.load(index, store, os.stat(maker.root).st_ino).sections.values():
                 times.extend(proved for proved, dummy in section.times())
         assert times.count(moment[0]) >= total // 4 and min(times) == (1000 if step < 4 else 2000)
+
+
+@pytest.mark.parametrize("percent", [4, 7.5, 33.4, 60])
+def test_whatever_the_percentage_a_rotten_block_is_found_within_its_cycle_though_the_store_grows(maker, index, monkeypatch, percent):
+    fill(maker, 60, libraries=2)
+    moment = [1000]
+    monkeypatch.setattr(verification.time, "time", lambda: moment[0])
+    verify(maker, index)
+    blocks = sorted(os.path.join(folder, name) for folder, dummy, names in os.walk(os.path.join(maker.root, "blocks")) for name in names)
+    rotten = [blocks[0], blocks[len(blocks) // 2], blocks[-1]]
+    for path in rotten:
+        rot(path)
+    found = set()
+    for dummy in range(math.ceil(100 / percent)):
+        moment[0] += 1000
+        small(maker, b"new at %d" % moment[0])
+        found.update(finding.id for finding in verify(maker, index, scrub_percent=percent).findings)
+    assert found == {"".join(path.split("/")[-2:]) for path in rotten}
 
 
 @TEAMS
