@@ -25,6 +25,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.object_store impo
     Commit,
     Damage,
     ObjectStore,
+    list_in,
     load_fs_json,
     parse_id,
 )
@@ -327,7 +328,7 @@ def _parse_directory_json(content: bytes) -> list[Item]:
     document = load_fs_json(content, _item)
     if document["type"] != DIRECTORY:
         raise ValueError("is not a directory")
-    return [entry if isinstance(entry, Item) else _item(entry) for entry in document["dirents"]]
+    return [entry if isinstance(entry, Item) else _item(entry) for entry in list_in(document, "dirents")]
 
 
 def _parse_file_json(content: bytes) -> FileObject:
@@ -335,7 +336,7 @@ def _parse_file_json(content: bytes) -> FileObject:
     size = _optional(document["size"], 1 << 62)
     if document["type"] != FILE or size is None:
         raise ValueError("is not a file")
-    return FileObject(size, [block if isinstance(block, bytes) else parse_id(block) for block in document["block_ids"]])
+    return FileObject(size, [block if isinstance(block, bytes) else parse_id(block) for block in list_in(document, "block_ids")])
 
 
 def _parse_directory_binary(content: bytes) -> list[Item]:

@@ -530,10 +530,10 @@ def _parse_fs_json(content: bytes) -> tuple[FsObject, bytes]:
         document = _parse_large_json(_inflate(content, digest)) if small is None else json.loads(small)
         kind = document["type"]
         if kind == DIRECTORY:
-            entries = [entry if isinstance(entry, Entry) else _entry(entry) for entry in document["dirents"]]
+            entries = [entry if isinstance(entry, Entry) else _entry(entry) for entry in list_in(document, "dirents")]
             return FsObject(DIRECTORY, entries, ()), digest.digest()
         if kind == FILE:
-            return FsObject(FILE, (), [block if isinstance(block, bytes) else parse_id(block) for block in document["block_ids"]]), digest.digest()
+            return FsObject(FILE, (), [block if isinstance(block, bytes) else parse_id(block) for block in list_in(document, "block_ids")]), digest.digest()
         raise ValueError("is neither file nor directory")
     except _NO_FS_JSON as error:
         raise Damage("unparsable", "is not the JSON of a file or directory") from error
@@ -564,9 +564,7 @@ def _parse_children_json(plain: bytes) -> _Pointed:
         return FILE, [], [], _parse_ids(document["block_ids"])
     if kind != DIRECTORY:
         raise ValueError("is neither file nor directory")
-    entries = document["dirents"]
-    if not isinstance(entries, list):
-        raise ValueError("entries are no list")
+    entries = list_in(document, "dirents")
     if not entries:
         return DIRECTORY, [], [], []
     ids = _parse_ids([entry["id"] for entry in entries])
@@ -594,6 +592,14 @@ def _parse_ids(texts: list[t.Any]) -> list[bytes]:
 
 def _entry(document: dict[str, t.Any]) -> Entry:
     return Entry(_entry_name(document["name"]), parse_id(document["id"]), stat.S_ISDIR(document["mode"]))
+
+
+def list_in(document: dict[str, t.Any], key: str) -> list[t.Any]:
+    """The list I(key) of an fs object; ValueError for what is none, KeyError when there is nothing."""
+    value = document[key]
+    if not isinstance(value, list):
+        raise ValueError(f"{key} is no list")
+    return value
 
 
 def load_fs_json(plain: bytes, entry: t.Callable[[dict[str, t.Any]], t.Any]) -> dict[str, t.Any]:
