@@ -28,7 +28,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils import (
     seafile_config,
     sqlite_files,
 )
-from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, printable
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import OBJECT_KINDS
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import KEPT, existing_parent, free_bytes, is_inside
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import Configuration
@@ -335,6 +335,9 @@ class Look:
             return {}
         if not stores["commits"] and all(store == "fs" for store in configuration.object_stores.values()):
             self._problem(SeafileError("storage-empty", storage, "it holds no library"))
+        others = sorted(name for name in names if name not in (*OBJECT_KINDS, "lost+found") and not name.startswith("."))
+        if others:
+            self.notes.append(f"{storage} holds more than Seafile's objects; the backup leaves it out: {printable(', '.join(others[:5]))}")
         self.stores = stores
         return stores
 

@@ -277,7 +277,7 @@ class ObjectDirectory:
         if version == 0:
             result, digest = _parse_fs_binary(content)
         else:
-            result, digest = _parse_fs_json(content)
+            result, digest = _parse_fs_json(content, check_hash)
         damage = Damage("wrong-hash", "its content does not have its id") if check_hash and digest != object_id else None
         return result, len(content), damage
 
@@ -522,12 +522,12 @@ _NO_FS_JSON = (ValueError, KeyError, TypeError, AttributeError, OverflowError, R
 _Pointed = t.Tuple[int, t.Sequence[bytes], t.Sequence[bytes], t.Sequence[bytes]]
 
 
-def _parse_fs_json(content: bytes) -> tuple[FsObject, bytes]:
-    """The object in the zlib stream I(content), and the id that it has; raises :class:`Damage`."""
+def _parse_fs_json(content: bytes, hashed: bool = True) -> tuple[FsObject, bytes]:
+    """The object in the zlib stream I(content), and the id that it has (of no meaning unless I(hashed)); raises :class:`Damage`."""
     small = _inflate_small(content)
-    digest = hashlib.sha1() if small is None else hashlib.sha1(small)
+    digest = hashlib.sha1(small if small and hashed else b"")
     try:
-        document = _parse_large_json(_inflate(content, digest)) if small is None else json.loads(small)
+        document = _parse_large_json(_inflate(content, digest if hashed else None)) if small is None else json.loads(small)
         kind = document["type"]
         if kind == DIRECTORY:
             entries = [entry if isinstance(entry, Entry) else _entry(entry) for entry in list_in(document, "dirents")]

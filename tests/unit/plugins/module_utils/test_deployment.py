@@ -96,6 +96,16 @@ def test_a_storage_that_is_not_mounted_is_noticed(root):
     assert codes(look(root)) == ["storage-missing"]
 
 
+def test_what_lies_beside_the_objects_and_is_left_out_is_said(root):
+    assert look(root)["notes"] == []
+    for name in ("lost+found", ".cache", "archive\x1b[2J"):
+        os.mkdir(os.path.join(root, "seafile-data/storage", name))
+    result = look(root)
+    assert codes(result) == [] and len(result["notes"]) == 1
+    assert "leaves it out" in result["notes"][0] and "archive" in result["notes"][0] and "\x1b" not in result["notes"][0]
+    assert "lost+found" not in result["notes"][0]
+
+
 def test_a_malformed_file_is_named_with_its_line(root):
     with open(os.path.join(root, "conf/seafile.conf"), "a", encoding="ascii") as stream:
         stream.write("nonsense\n")
