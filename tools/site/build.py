@@ -105,6 +105,7 @@ def write_reference() -> None:
         if page.name == "index.rst":
             text = re.sub(r"^Seafleet\.Seafile\n=+$", "Modules and roles\n=================", text, flags=re.MULTILINE)
             text = re.sub(r"^    (\w+)_module$", r"    \1 <\1_module>", text, flags=re.MULTILINE)
+            text = re.sub(r"^    (\w+)_filter$", r"    filter \1 <\1_filter>", text, flags=re.MULTILINE)
             text = re.sub(r"^    (\w+)_role$", r"    role \1 <\1_role>", text, flags=re.MULTILINE)
         page.write_text(text, encoding="utf-8")
 
