@@ -57,7 +57,15 @@ def known_variables() -> set[str]:
 
 def assert_known(names: t.Iterable[str]) -> None:
     """Assert that a role has each variable of an inventory that is named like a role's input."""
-    assert {name for name in names if name.startswith(PREFIXES)} - known_variables() == set(), "no role has such inputs"
+    # The group of the servers, and the variable of the playbooks that names another one.
+    known = known_variables() | {"seafile_servers", "seafile_hosts"}
+    assert {name for name in names if name.startswith(PREFIXES)} - known == set(), "no role has such inputs"
+
+
+def members(listing: dict[str, t.Any], group: str) -> list[str]:
+    """The hosts of a group and of the groups below it, as ansible-inventory lists them."""
+    found = listing.get(group, {})
+    return [*found.get("hosts", []), *(host for child in found.get("children", []) for host in members(listing, child))]
 
 
 def look_at(inventory: pathlib.Path) -> None:
@@ -66,7 +74,7 @@ def look_at(inventory: pathlib.Path) -> None:
     assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr
     listing = json.loads(done.stdout)
     hosts = listing["_meta"]["hostvars"]
-    servers = listing["seafile_servers"]["hosts"]
+    servers = members(listing, "seafile_servers")
     everything = {host for group in listing.values() for host in group.get("hosts", [])} | {"localhost"}
     assert servers
     for server in servers:

@@ -111,9 +111,17 @@ def write_reference() -> None:
 
 
 def write_inventory() -> None:
-    """Write the labels of Ansible's documentation in Sphinx's own form (version 2 of objects.inv), for conf.py."""
+    """Write the labels of Ansible's documentation in Sphinx's own form (version 2 of objects.inv), for conf.py.
+
+    Modules of ansible.builtin are those that our pages refer to; that they exist is checked by antsibull-docs in the step C(package).
+    """
+    text = "\n".join(page.read_text(encoding="utf-8") for page in (SOURCE / "reference").glob("*.rst"))
+    modules = sorted(set(re.findall(r"ansible_collections\.ansible\.builtin\.(\w+)_module\b", text)))
+    labels = [*ANSIBLE_LABELS, *(
+        (f"ansible_collections.ansible.builtin.{name}_module", f"collections/ansible/builtin/{name}_module.html", name) for name in modules
+    )]
     head = "# Sphinx inventory version 2\n# Project: ansible\n# Version: \n# The remainder of this file is compressed using zlib.\n"
-    lines = "".join(f"{label} std:label -1 {page} {title}\n" for label, page, title in ANSIBLE_LABELS)
+    lines = "".join(f"{label} std:label -1 {page} {title}\n" for label, page, title in labels)
     (SOURCE / "ansible.inv").write_bytes(head.encode() + zlib.compress(lines.encode()))
 
 
@@ -124,9 +132,9 @@ def main() -> None:
     (SOURCE / "_static").mkdir(parents=True)
     shutil.copy(OWN / "conf.py", SOURCE)
     shutil.copy(OWN / "style.css", SOURCE / "_static")
-    write_inventory()
     write_guides()
     write_reference()
+    write_inventory()
     version = yaml.safe_load((pages.ROOT / "galaxy.yml").read_text(encoding="utf-8"))["version"]
     run([sys.executable, "-m", "sphinx", "--builder", "html", "--fail-on-warning", "--quiet", "--jobs", "2", "--define", f"version={version}",
          "--define", f"release={version}", "--doctree-dir", str(SOURCE / ".doctrees"), str(SOURCE), str(SITE)])
