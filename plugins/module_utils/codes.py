@@ -49,11 +49,21 @@ class Code(t.NamedTuple):
 
 
 CODES: dict[str, Code] = {
+    "account-home-missing": Code(
+        ACCESS,
+        "The account that reads has no home directory, in which its authorized_keys would lie.",
+        "make the home directory of that account, or use an account of its own (seafile_pull_account)",
+    ),
     "account-missing": Code(
         RESTORE,
         "The set says which account owns Seafile's files, and this host has no account or group of that name.",
         "create the account on this host, or name another one",
         "useradd --system --create-home seafile",
+    ),
+    "account-name-invalid": Code(
+        INPUT,
+        "The name cannot be that of an account on a server.",
+        "name the account with small letters, digits, dash and underscore",
     ),
     "account-unknown": Code(
         INPUT,
@@ -74,6 +84,12 @@ CODES: dict[str, Code] = {
         RESTORE,
         "The set's record of owners and modes (attributes.json) is missing, or is not what was recorded.",
         "restore another set; do not edit sets by hand",
+    ),
+    "authorized-keys-unsafe": Code(
+        ACCESS,
+        "The account's .ssh directory or authorized_keys is a link, or belongs to somebody else. Root writes nothing there, because it could end up "
+        "in another file.",
+        "make it a plain file of that account, then run again",
     ),
     "backup-root": Code(
         INPUT,
@@ -104,6 +120,12 @@ CODES: dict[str, Code] = {
         "Each would take the other's sets for its own.",
         "remove one of the names from the inventory, or correct its seafile_root, its address or its seafile_backup_root",
         "ansible-inventory -i INVENTORY --host SERVER",
+    ),
+    "capability-impossible": Code(
+        ACCESS,
+        "An account of its own reads Seafile's files through a copy of rsync with file capabilities, and this machine does not honour them: a file "
+        "system mounted nosuid, one that keeps no extended attributes, or a container without these rights.",
+        "leave seafile_pull_account out, so that the account which owns Seafile's files reads",
     ),
     "clock": Code(
         PREFLIGHT,
@@ -378,6 +400,11 @@ CODES: dict[str, Code] = {
         "After the import, tables or rows are missing.",
         "restore another set; the database was dropped again",
     ),
+    "key-unusable": Code(
+        ACCESS,
+        "The key on the backup host could not be made or read.",
+        "look at the named file; a key with a passphrase is of no use here",
+    ),
     "library-ambiguous": Code(
         LIBRARY,
         "Several libraries have that name.",
@@ -582,6 +609,38 @@ CODES: dict[str, Code] = {
         "The restricted account let the backup host in, and refused what it asked for.",
         "run the playbook prepare; the path must lie below seafile_pull_root",
     ),
+    "pull-access-too-wide": Code(
+        ACCESS,
+        "The backup host's key opens more on the server than a backup needs. Whoever takes over the backup host has that too.",
+        "run the playbook prepare; if it says this itself, look into authorized_keys of the account for another line with the same key, and into "
+        "sshd_config",
+        "ansible-playbook seafleet.seafile.prepare -i INVENTORY -l SERVER",
+    ),
+    "pull-access-untold": Code(
+        ACCESS,
+        "The server did not answer all questions about what the backup host's key may do, so it is not known.",
+        "run the playbook prepare again; sshd's MaxStartups and the firewall may refuse several connections at once",
+    ),
+    "pull-account-failed": Code(
+        ACCESS,
+        "The account on the server could not be made or removed.",
+        "read the message of the program, then run again",
+    ),
+    "pull-account-foreign": Code(
+        ACCESS,
+        "There is an account of this name that was not made by the role pull_access. It would be given the right to read every file of the server.",
+        "name another account in seafile_pull_account",
+    ),
+    "pull-account-privileged": Code(
+        ACCESS,
+        "sudo lets the pull account run commands as another one.",
+        "take the account out of sudoers",
+    ),
+    "pull-account-unrestricted": Code(
+        INPUT,
+        "An account of its own can read every file of the server, so it is never made without a forced command.",
+        "leave seafile_pull_restricted out where seafile_pull_account is given",
+    ),
     "python-library-missing": Code(
         LIBRARY,
         "A Python package that only this work needs is not there.",
@@ -708,6 +767,12 @@ CODES: dict[str, Code] = {
         INPUT,
         "The server's name in the inventory cannot be the name of a directory.",
         "rename the host in the inventory, without slash and leading dot",
+    ),
+    "server-unreachable": Code(
+        ACCESS,
+        "The access was removed on the backup host, and the server could not be reached, so that its half is still there. Without the key it opens "
+        "nothing.",
+        "run it again when the server is there; if it is gone for ever, give pull_access_server_gone=true",
     ),
     "set-damaged": Code(
         CHOICE,

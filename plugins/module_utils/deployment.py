@@ -23,6 +23,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils import (
     mysql_client,
     mysql_dump_run,
     object_check,
+    pull_grant,
     rsync,
     same_source,
     seafile_config,
@@ -254,6 +255,9 @@ class Look:
         if self.configuration is not None:
             values.update(self._described(self.configuration))
         self._check_rsync(values["tool_versions"].get("rsync"))
+        self.notes += [
+            f"the copy of rsync for the pull account {account} is not the rsync that is installed; run the playbook prepare, which renews it"
+            for account in pull_grant.stale_copies(values["tools"]["rsync"])]
         values.update(database_bytes=self.database_bytes, free_bytes=self._space(), problems=self.problems, notes=self.notes)
         return values
 

@@ -4,8 +4,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sending end of rsync as a taken-over server may run it: it speaks the protocol and keeps no promise.
 
-C(hostile_rsync.py ATTACK [WHEN])  Speaks protocol 30 on standard input and output and ignores everything that the other end asks for.
+C(hostile_rsync.py ATTACK [WHEN [OBJECT]])  Speaks protocol 30 on standard input and output and ignores everything that the other end asks for.
 With WHEN, a piece of text, only where that is in SSH_ORIGINAL_COMMAND; another command is run as it stands, as by an honest server.
+With OBJECT, its path below the object store, this one is attacked.
 
 Attacks on a pull of objects: C(overwrite) sends the data of an object that is there already; C(type) lists an object that is there as a
 directory; C(extra), C(outside), C(absolute) list a path that is none of an object; C(through) lists a link and a file behind it;
@@ -103,24 +104,29 @@ class Sender:
         time.sleep(3)
 
 
+def target() -> str:
+    """The object that is attacked."""
+    return sys.argv[3] if len(sys.argv) > 3 else OBJECT
+
+
 def directories(sender: Sender) -> None:
     """List the top and the directories above the objects."""
     sender.list(".", _DIRECTORY)
-    parts = OBJECT.split("/")
+    parts = target().split("/")
     for depth in range(1, len(parts)):
         sender.list("/".join(parts[:depth]), _DIRECTORY)
 
 
 def overwrite(sender: Sender) -> None:
     directories(sender)
-    sender.list(OBJECT, _FILE, len(EVIL))
+    sender.list(target(), _FILE, len(EVIL))
     sender.send(b"\0")
     sender.file(4, EVIL)
 
 
 def kind(sender: Sender) -> None:
     directories(sender)
-    sender.list(OBJECT, _DIRECTORY)
+    sender.list(target(), _DIRECTORY)
     sender.send(b"\0")
 
 
