@@ -57,4 +57,4 @@ def while_awaited(every: float = _LOOK_EVERY, descriptor: int = _STDOUT) -> t.It
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: it was not Python that had set it

@@ -66,7 +66,8 @@ def headline(result: t.Mapping[str, t.Any]) -> str:
     skipped = totals["servers"] - sum(totals[state] for state in ("verified", "sealed", "damaged", "failed"))
     parts += [f"{skipped} only looked at"] if skipped else []
     seconds = int((as_time(result["ended"]) - as_time(result["began"])).total_seconds())
-    return f"{plain(result['playbook'])} {plain(result['run_id'])}: {', '.join(parts)}; {words.duration(max(0, seconds))}, {words.size(totals['new_bytes'])} new"
+    run = f"{plain(result['playbook'])} {plain(result['run_id'])}"
+    return f"{run}: {', '.join(parts)}; {words.duration(max(0, seconds))}, {words.size(totals['new_bytes'])} new"
 
 
 def _more(rows: t.Sequence[t.Mapping[str, t.Any]], state: str, width: int) -> list[str]:

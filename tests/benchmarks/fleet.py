@@ -78,7 +78,8 @@ def main_cpu(pid: int) -> float:
 
 def run(work: pathlib.Path, servers: int, forks: int, interval: float) -> Cost:
     """Run the playbook once over I(servers); it must succeed."""
-    command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), "-i", str(inventory(work, servers)), "seafleet.seafile.backup", f"--forks={forks}"]
+    program = str(pathlib.Path(sys.executable).parent / "ansible-playbook")
+    command = [program, "-i", str(inventory(work, servers)), "seafleet.seafile.backup", f"--forks={forks}"]
     environment = dict(
         measure.environment(), ANSIBLE_COLLECTIONS_PATH=str(PROJECT / ".build" / "run-collections"), ANSIBLE_PIPELINING="1", ANSIBLE_NOCOLOR="1",
         ANSIBLE_LOCALHOST_WARNING="0", ANSIBLE_INTERNAL_POLL_INTERVAL=str(interval), ANSIBLE_CONFIG=str(work / "ansible.cfg"), LC_ALL="C.UTF-8")

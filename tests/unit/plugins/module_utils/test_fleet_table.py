@@ -30,7 +30,8 @@ def test_the_verdict_over_all_comes_first():
 
 
 def test_the_worst_come_first_with_their_reason_and_the_age_of_what_there_is():
-    damaged = run_result.row("d", "backup1", "damaged", BEGAN, ENDED, set_id=SET, code="set-incomplete", message="set-incomplete: Library: 1 object.", reasons=["x"])
+    damaged = run_result.row(
+        "d", "backup1", "damaged", BEGAN, ENDED, set_id=SET, code="set-incomplete", message="set-incomplete: Library: 1 object.", reasons=["x"])
     told = lines(good("v"), damaged, bad("f"))
     assert [line.split()[:2] for line in told[1:]] == [["SERVER", "VERDICT"], ["f", "failed"], ["d", "damaged"], ["v", "verified"]]
     assert "2 d" in told[2] and told[2].endswith("unreachable: it cannot be reached: refused")

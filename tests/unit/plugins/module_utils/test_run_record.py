@@ -11,6 +11,7 @@ import os
 
 import pytest
 from ansible_collections.seafleet.seafile.plugins.module_utils import clock, run_record
+from ansible_collections.seafleet.seafile.plugins.module_utils.audience import Abandoned
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 
@@ -100,6 +101,16 @@ def test_a_freed_lock_is_free_and_tells_the_reason(layout):
     found = run_record.Run(layout).read()
     assert (found["state"], found["reason"]) == ("failed", "the disk is full")
     begun(layout, TWO, OTHER)
+
+
+def test_a_stage_that_nobody_waits_for_frees_the_lock_and_another_failure_does_not(layout):
+    begun(layout)
+    with pytest.raises(SeafileError), run_record.joined(layout, ONE):
+        raise SeafileError("connection-lost", "server1", "cut")
+    assert run_record.Run(layout).read()["state"] == "running"  # its controller frees it, which knows more
+    with pytest.raises(Abandoned), run_record.joined(layout, ONE):
+        raise Abandoned
+    assert run_record.Run(layout).read()["state"] == "failed"
 
 
 def test_joining_where_no_run_has_begun_makes_nothing(layout):

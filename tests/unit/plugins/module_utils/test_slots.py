@@ -3,11 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
 
-from ansible_collections.seafleet.seafile.plugins.module_utils.slots import slot
+from ansible_collections.seafleet.seafile.plugins.module_utils.slots import place, slot
 
 
 def test_never_more_than_the_slots_are_held_and_everybody_gets_one(tmp_path):
@@ -53,3 +54,28 @@ def test_without_a_place_for_locks_there_is_no_cap(tmp_path):
     (tmp_path / "file").write_text("")
     with slot(str(tmp_path / "file" / "slots"), 1) as has:
         assert not has
+
+
+def test_a_server_that_waits_for_a_place_says_so_and_gets_it_when_another_has_ended(tmp_path):
+    directory, progress = str(tmp_path / "places"), tmp_path / "progress.json"
+    shown, order = [], []
+
+    def wait():
+        with place(directory, 1, str(progress)):
+            order.append("second")
+
+    with place(directory, 1, str(tmp_path / "other.json")):
+        second = threading.Thread(target=wait)
+        second.start()
+        while not progress.exists():
+            time.sleep(0.01)
+        shown.append(json.loads(progress.read_text())["what"])
+        order.append("first")
+    second.join()
+    assert (shown, order) == (["wait for a place on the backup host"], ["first", "second"])
+    assert not progress.exists() and not (tmp_path / "other.json").exists()
+
+
+def test_without_a_cap_no_place_is_taken(tmp_path):
+    with place(str(tmp_path / "places"), 0, str(tmp_path / "progress.json")):
+        assert list(tmp_path.iterdir()) == []
