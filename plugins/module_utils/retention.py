@@ -84,7 +84,8 @@ class Policy:
                 raise SeafileError("retention-policy", f"{field.name}={value}", f"it may be {words}")
         for set_id in self.hold:
             if set_time(set_id) is None:
-                raise SeafileError("set-id-invalid", f"hold {set_id!r}", "a set id is a UTC time of the form YYYYMMDDTHHMMSSZ", "copy the id from the list of sets")
+                cause = "a set id is a UTC time of the form YYYYMMDDTHHMMSSZ"
+                raise SeafileError("set-id-invalid", f"hold {set_id!r}", cause, "copy the id from the list of sets")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,4 +234,3 @@ def _why_it_goes(entry: Entry, policy: Policy) -> str:
         return f"{count(policy.min_age_days, 'day')} old or older, and nothing keeps it"
     words = "damaged" if entry.state == DAMAGED else "never verified"
     return f"{words}, {count(max(policy.unproven_days, policy.min_age_days), 'day')} old or older, and {policy.keep_verified} newer sets are verified"
-

@@ -57,8 +57,8 @@ def test_everything_of_a_server_lies_below_its_directory():
     place = ServerLayout("/srv/backup", "files.example.org")
     paths = [place.objects, place.sets, place.state, place.guide, place.sealed("20261123T030000Z"), place.partial("20261123T030000Z"),
              place.object_list("20261123T030000Z"), place.quarantine, place.proved, place.proved_lock, place.heal, place.source,
-             place.verification("20261123T030000Z"), place.verification_page("20261123T030000Z"), place.keep("20261123T030000Z"), place.removed("20261123T030000Z"),
-             place.removed("20261123T030000Z", sealed=False), place.restores]
+             place.verification("20261123T030000Z"), place.verification_page("20261123T030000Z"), place.keep("20261123T030000Z"),
+             place.removed("20261123T030000Z"), place.removed("20261123T030000Z", sealed=False), place.restores]
     assert [os.path.relpath(path, "/srv/backup/files.example.org") for path in paths] == [
         "objects", "sets", "state", "RESTORE.md", "sets/20261123T030000Z", "sets/.20261123T030000Z.partial", "state/restore/20261123T030000Z/objects.list",
         "quarantine", "state/proved", "state/verify.lock", "state/heal", "state/source.json", "sets/20261123T030000Z.verification.json",

@@ -31,7 +31,8 @@ POLICIES = st.builds(
     Policy, min_age_days=st.integers(7, 40), keep_last=st.integers(0, 9), keep_daily=st.integers(0, 20), keep_weekly=st.integers(0, 10),
     keep_monthly=st.integers(0, 14), keep_yearly=st.integers(0, 5), keep_verified=st.integers(2, 5), unproven_days=st.integers(7, 60),
     partial_days=st.sampled_from([0, 7, 30]))
-MOMENTS = st.datetimes(datetime.datetime(2019, 12, 20), datetime.datetime(2032, 3, 10), timezones=st.just(UTC)).map(lambda moment: moment.replace(microsecond=0))
+MOMENTS = st.datetimes(datetime.datetime(2019, 12, 20), datetime.datetime(2032, 3, 10), timezones=st.just(UTC)).map(
+    lambda found: found.replace(microsecond=0))
 
 
 @st.composite
