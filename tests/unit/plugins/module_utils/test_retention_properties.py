@@ -66,7 +66,7 @@ def last_of_periods(ids, field, count):
     return set(sorted(periods.values(), reverse=True)[:count])
 
 
-@examples(300)
+@examples(200)
 @given(histories(), POLICIES, st.integers(-400, 400), st.data())
 def test_what_never_goes(entries, policy, later, data):
     """At any moment, also at one that a wrong clock shows."""
@@ -102,7 +102,7 @@ def test_what_never_goes(entries, policy, later, data):
     assert gone.issuperset(set(good) - wanted)
 
 
-@examples(100)
+@examples(60)
 @given(histories(), POLICIES)
 def test_pruned_twice_is_pruned_once(entries, policy):
     now = moment(entries[-1].set_id)
@@ -135,7 +135,7 @@ def test_held_sets_stay_and_take_nothing_from_the_others(entries, policy, data):
     assert set(retention.decide(marked, now, policy).going) == before - held
 
 
-@examples(20)
+@examples(15)
 @given(MOMENTS, st.integers(400, 1500), POLICIES)
 def test_years_of_good_nights_keep_what_the_policy_counts(first, number, policy):
     """Through leap days and the turns of years: exactly as many days, weeks, months and years as were asked for."""

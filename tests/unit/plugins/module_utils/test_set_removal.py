@@ -262,6 +262,15 @@ def test_a_set_that_a_restore_chose_stays_three_days(layout, nights, name):
     assert set_use.restore_began(layout, nights[0], utc_now()) and set_use.restore_began(layout, nights[1], utc_now()) is None
 
 
+def test_a_restore_that_chose_the_set_after_the_decision_has_it(layout, nights):
+    listed = layout.object_list(nights[0])
+    atomic.make_private_directory(os.path.dirname(listed))
+    atomic.write_atomically(listed, b"")
+    taken, stayed = set_removal.take_away(layout, dict.fromkeys(nights[:2], "verified"), utc_now(), False)
+    assert [removed.set_id for removed in taken] == [nights[1]] and stayed == {nights[0]: "in use: a restore has chosen it"}
+    assert sets.check_sums(layout.sealed(nights[0])) == []
+
+
 def run(layout, state="running", renewed=NOW, set_id="20261130T030000Z"):
     atomic.make_private_directory(layout.state)
     atomic.write_json(os.path.join(layout.state, "run.json"), {
@@ -400,6 +409,14 @@ def test_partial_sets_and_quarantine_are_listed_and_go_only_when_asked_for(layou
     assert result["pruned_quarantine"] == [os.path.join(layout.quarantine, id_of(40))]
     assert sorted(os.listdir(layout.quarantine)) == [id_of(3), "of-a-user"] and sets.partial_ids(layout) == []
     assert sets.check_sums(layout.sealed(nights[5])) == []
+
+
+def test_what_is_left_of_a_partial_set_takes_nothing_from_the_sealed_one_of_its_id(layout, nights):
+    atomic.write_json(layout.verification(nights[5]), RECORD)
+    os.makedirs(os.path.join(layout.removed(nights[5], sealed=False), "files"))
+    assert retain(layout, min_age_days=30)["finished"] == [nights[5]]
+    assert os.path.isfile(layout.verification(nights[5])) and sets.check_sums(layout.sealed(nights[5])) == []
+    assert set_removal.left_over(layout) == []
 
 
 def test_nothing_of_the_quarantine_goes_while_nothing_may_go(layout, nights):
