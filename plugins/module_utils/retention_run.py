@@ -127,7 +127,7 @@ def _result(work: _Pass, taken: t.Sequence[set_removal.Removed], stayed: t.Mappi
     after = "".join(f"{row['set_id']} {row['state']}\n" for row in rows if row["verdict"] == "kept")
     return {
         "changed": bool(gone or finished or work.quarantined), "sets": rows, "pruned": pruned, "pruned_partial": partial,
-        "pruned_quarantine": work.quarantined, "quarantine": work.quarantine, "finished": [removed.set_id for removed in finished],
+        "pruned_quarantine": work.quarantined, "quarantine": work.quarantine, "completed": [removed.set_id for removed in finished],
         "frozen": list(work.decision.frozen), "stayed": dict(stayed), "freed_bytes": freed, "summary": summary, "notes": notes,
         "report": [summary] + notes + lines,
         "diff": {"before_header": work.layout.sets, "after_header": work.layout.sets, "before": before, "after": after}}

@@ -149,7 +149,7 @@ quarantine:
   returned: success
   type: int
   sample: 1
-finished:
+completed:
   description: Ids of sets whose removal was interrupted before, and ended now.
   returned: success
   type: list

@@ -151,7 +151,7 @@ def test_a_removal_that_was_killed_anywhere_is_ended_by_the_next(layout, nights,
         assert sets.check_sums(layout.sealed(set_id)) == []
     assert sets.sealed_ids(layout)[-4:] == nights[2:]
     result = retain(layout)
-    assert sorted(result["pruned"] + result["finished"]) == nights[:2]
+    assert sorted(result["pruned"] + result["completed"]) == nights[:2]
     assert sorted(os.listdir(layout.sets)) == nights[2:]
     assert {path: there for path, there in whole.items() if any(set_id in path for set_id in nights[2:]) and os.path.isfile(os.path.join(layout.root, path))} \
         == {path: there for path, there in snapshot(layout.root).items()
@@ -162,9 +162,9 @@ def test_an_interrupted_removal_is_ended_also_while_nothing_else_may_go(layout, 
     os.rename(layout.sealed(nights[0]), layout.removed(nights[0]))
     os.mkdir(layout.partial(new_set_id(NOW)))
     told = retain(layout, check=True)
-    assert told["finished"] == [nights[0]] and told["changed"] and os.path.isdir(layout.removed(nights[0]))
+    assert told["completed"] == [nights[0]] and told["changed"] and os.path.isdir(layout.removed(nights[0]))
     result = retain(layout)
-    assert result["frozen"] and result["finished"] == [nights[0]] and result["pruned"] == []
+    assert result["frozen"] and result["completed"] == [nights[0]] and result["pruned"] == []
     assert set_removal.left_over(layout) == []
 
 
@@ -377,7 +377,7 @@ def test_what_cannot_be_removed_is_named_and_the_rest_goes(layout, nights, monke
     assert caught.value.code == "retention-incomplete" and nights[0] in caught.value.message and "Operation not permitted" in caught.value.message
     assert caught.value.details["pruned"] == nights[:2]
     assert sorted(os.listdir(layout.sets)) == [f".{nights[0]}.removed", *nights[2:]]
-    assert retain(layout)["finished"] == [nights[0]] and sorted(os.listdir(layout.sets)) == nights[2:]
+    assert retain(layout)["completed"] == [nights[0]] and sorted(os.listdir(layout.sets)) == nights[2:]
 
 
 def test_a_set_that_cannot_be_renamed_stays_and_is_told(layout, nights, monkeypatch):
@@ -414,7 +414,7 @@ def test_partial_sets_and_quarantine_are_listed_and_go_only_when_asked_for(layou
 def test_what_is_left_of_a_partial_set_takes_nothing_from_the_sealed_one_of_its_id(layout, nights):
     atomic.write_json(layout.verification(nights[5]), RECORD)
     os.makedirs(os.path.join(layout.removed(nights[5], sealed=False), "files"))
-    assert retain(layout, min_age_days=30)["finished"] == [nights[5]]
+    assert retain(layout, min_age_days=30)["completed"] == [nights[5]]
     assert os.path.isfile(layout.verification(nights[5])) and sets.check_sums(layout.sealed(nights[5])) == []
     assert set_removal.left_over(layout) == []
 
