@@ -200,7 +200,7 @@ code:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import retention_run
+from ansible_collections.seafleet.seafile.plugins.module_utils import backup_marker, retention_run
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
@@ -215,6 +215,7 @@ def retain(module):
     params = module.params
     policy = Policy(hold=frozenset(params["hold"]), **{name: params[name] for name in NUMBERS})
     layout = ServerLayout(params["backup_root"], params["server"])
+    backup_marker.require(layout, params["server"])  # nothing is removed where another server's backup lies, or none
     return retention_run.retain(layout, policy, utc_now(), params["lock_lease"], module.check_mode)
 
 

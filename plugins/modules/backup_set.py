@@ -350,6 +350,7 @@ def _begin(module, layout, kept):
     if params["set_id"] in sets.sealed_ids(layout):
         return sealing.result(
             False, params["set_id"], "sealed", layout.sealed(params["set_id"]), taken_over=None, verification=sealing.verification(layout, params["set_id"]))
+    backup_marker.require(layout, params["server"])
     before = Run(layout).read()
     if module.check_mode:
         problem = refusal(layout, before, params["controller"], utc_now(), params["lock_lease"], params["dead_run"])
@@ -358,7 +359,6 @@ def _begin(module, layout, kept):
         set_id = _choose_id(layout, params["set_id"])
         return sealing.result(True, set_id, "partial", layout.partial(set_id), taken_over=None)
     set_id = _choose_id(layout, params["set_id"])
-    backup_marker.require(layout, params["server"])
     make_private_directory(layout.sets)
     backup_marker.write(layout, params["server"])
     with begin(layout, set_id, params["controller"], params["lock_lease"], params["dead_run"]) as run:

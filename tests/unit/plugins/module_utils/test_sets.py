@@ -175,6 +175,27 @@ def test_runs_within_one_second_get_ids_of_their_own(layout):
     assert ids == [f"2026112{3}T03000{count}Z" for count in range(5)]
 
 
+def test_the_hour_that_comes_twice_at_the_end_of_summer_time_gives_two_ids_in_order(layout):
+    ids = []
+    for offset in (2, 1):  # half past two in Berlin, and half past two again
+        zone = datetime.timezone(datetime.timedelta(hours=offset))
+        ids.append(sets.next_set_id(layout, datetime.datetime(2026, 10, 25, 2, 30, tzinfo=zone)))
+        os.makedirs(layout.sealed(ids[-1]))
+    assert ids == ["20261025T003000Z", "20261025T013000Z"]
+
+
+@pytest.mark.parametrize("back, expected", [(1, "20261123T030001Z"), (599, "20261123T030001Z"), (601, None), (3600, None)])
+def test_a_clock_that_was_set_back_a_little_is_waited_out_and_a_lot_is_refused(layout, back, expected):
+    os.makedirs(layout.sealed(ID))
+    now = NOW - datetime.timedelta(seconds=back)
+    if expected:
+        assert sets.next_set_id(layout, now) == expected
+        return
+    with pytest.raises(SeafileError) as caught:
+        sets.next_set_id(layout, now)
+    assert caught.value.code == "clock"
+
+
 @pytest.mark.parametrize("newest", ["20261123T040000Z", "20270101T000000Z"])
 def test_a_newest_set_from_the_future_is_refused_for_one_of_the_clocks_is_wrong(layout, newest):
     os.makedirs(layout.sealed(newest))
