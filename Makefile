@@ -15,7 +15,7 @@ help:
 	@echo "make test [STEPS='lint units'] [AGAIN=1]   everything, or these steps and what they need; what has passed on the same"
 	@echo "                                 files is not run again without AGAIN=1:"
 	@python3 tools/test.py --list
-	@echo "make benchmark [WHAT=verify|backup|streams] [OBJECTS='100000 1000000'] [CHANGE=0.1] [SEED=1] [ROUNDS=3] [DIR=path] [COLD=1] [KEEP=1] [WRITE=1]"
+	@echo "make benchmark [WHAT=verify|backup|streams|fleet] [OBJECTS='100000 1000000'] [CHANGE=0.1] [SEED=1] [ROUNDS=3] [DIR=path] [COLD=1] [KEEP=1] [WRITE=1]"
 	@echo "               [PARTS='store dump fleet'] [WITHOUT='restic borg']   measure beside what else one would use; docs/benchmarks.md tells of it"
 	@echo "make molecule SCENARIO=name [COMMAND=converge]"
 	@echo "make site                        build the documentation site in .build/site"
