@@ -9,12 +9,14 @@ in silence. The rows are made for the report, for metrics and for people; a set'
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import sets
+from ansible_collections.seafleet.seafile.plugins.module_utils import retention, run_record, set_removal, sets
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, as_time
+from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, runs, set_time
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import room
 from ansible_collections.seafleet.seafile.plugins.module_utils.set_order import PARTIAL
@@ -27,6 +29,8 @@ MOST_DRILLS = 20
 MOST_RUNS = 200
 """So many run results are read, the newest; the last run of a server that is not among them is told by its sets."""
 _MOST_BYTES = 8 * 1024 * 1024
+_LEASE = 21600
+"""Seconds without a sign of life after which a run counts as dead."""
 _LONGEST = 400
 
 Row = t.Dict[str, t.Any]
@@ -42,10 +46,10 @@ def servers(backup_root: str) -> list[str]:
     return [name for name in names if not name.startswith(".") and name.isprintable() and os.path.isdir(os.path.join(backup_root, name, "sets"))]
 
 
-def of_host(backup_root: str, now: str) -> dict[str, t.Any]:
+def of_host(backup_root: str, now: datetime.datetime, policies: t.Mapping[str, t.Any] | None = None) -> dict[str, t.Any]:
     """Return what the directory I(backup_root) of this host holds.
 
-    :arg now: this moment, as :func:`clock.as_text` writes it.
+    :arg policies: options of :class:`retention.Policy` by server, for what would go next; what is not said is the policy's own default.
     :returns: C(format), C(looked), C(backup_root), C(room) (see :func:`places.room`), C(runs) (newest first), C(problems), and C(servers): a row
         of :func:`of_server` for each.
     """
@@ -53,20 +57,21 @@ def of_host(backup_root: str, now: str) -> dict[str, t.Any]:
     results = _run_results(backup_root, problems)
     last = _last_runs(results)
     return {
-        "format": FORMAT, "looked": now, "backup_root": backup_root, "room": room(backup_root),
+        "format": FORMAT, "looked": as_text(now), "backup_root": backup_root, "room": room(backup_root),
         "runs": [{key: run[key] for key in ("run_id", "playbook", "began", "ended", "totals")} for run in results[:MOST_DRILLS]],
         "problems": problems,
-        "servers": [of_server(ServerLayout(backup_root, name), name, last.get(name)) for name in servers(backup_root)],
+        "servers": [of_server(ServerLayout(backup_root, name), name, now, last.get(name), (policies or {}).get(name)) for name in servers(backup_root)],
         # a server whose run failed before anything was written has no directory yet
         "failed_before": [dict(row, server=name) for name, row in sorted(last.items()) if not os.path.isdir(os.path.join(backup_root, name, "sets"))],
     }
 
 
-def of_server(layout: ServerLayout, server: str, last_run: Row | None = None) -> Row:
+def of_server(layout: ServerLayout, server: str, now: datetime.datetime, last_run: Row | None = None, policy: t.Any = None) -> Row:
     """Return the row of one server: C(server), C(sets) (newest first, also partial ones), C(states) (their numbers), C(drills), C(last_run),
-    C(quarantine_files), C(problems).
+    C(quarantine_files), C(goes) (the ids of the sets that would be pruned next), C(frozen) (why none is), C(problems).
 
     :arg last_run: what the result of its last run says. A set that is newer counts for more.
+    :arg policy: options of :class:`retention.Policy`.
     """
     problems: list[str] = []
     rows = [_sealed(layout, set_id) for set_id in sets.sealed_ids(layout)] + [_partial(layout, set_id) for set_id in sets.partial_ids(layout)]
@@ -74,8 +79,9 @@ def of_server(layout: ServerLayout, server: str, last_run: Row | None = None) ->
     states = dict.fromkeys(STATES, 0)
     for row in rows:
         states[row["state"]] += 1
+    goes, frozen = _retention(layout, rows, now, policy, problems)
     return {
-        "server": server, "sets": rows, "states": states, "drills": _drills(layout, problems), "last_run": _newer(last_run, rows),
+        "server": server, "goes": goes, "frozen": frozen, "sets": rows, "states": states, "drills": _drills(layout, problems), "last_run": _newer(last_run, rows),
         "quarantine_files": _files_below(layout.quarantine), "problems": problems}
 
 
@@ -157,6 +163,29 @@ def _objects(record: t.Mapping[str, t.Any]) -> int | None:
 def _partial(layout: ServerLayout, set_id: str) -> Row:
     row = sets.describe(layout, set_id, False)
     return {"set_id": set_id, "state": PARTIAL, "began": _id_moment(set_id), "reasons": _texts(row["reasons"], MOST_REASONS)}
+
+
+def _retention(layout: ServerLayout, rows: t.Sequence[Row], now: datetime.datetime, options: t.Any, problems: list[str]) -> tuple[list[str], list[str]]:
+    """Return the ids of the sets that would go now, oldest first, and why none does, as far as the states of the sets tell."""
+    try:
+        policy = _policy(options)
+    except SeafileError as error:
+        problems.append(f"what would be pruned is not known: {error.what}: {error.cause}")
+        policy = None
+    active = run_record.refusal(layout, run_record.Run(layout).read(), {}, now, _LEASE, None)
+    running = active.details["holder"].get("set_id") if active else None
+    places = [{**row, "path": layout.partial(row["set_id"]) if row["state"] == PARTIAL else layout.sealed(row["set_id"])} for row in rows]
+    decision = retention.decide(set_removal.entries(layout, places, running, now), now, policy or retention.Policy())
+    return list(decision.going) if policy else [], [text[:_LONGEST] for text in decision.frozen[:MOST_REASONS]]
+
+
+def _policy(options: t.Any) -> retention.Policy:
+    """Return the policy that I(options) say. Raises C(retention-policy), C(set-id-invalid)."""
+    try:
+        given = {key: frozenset(map(str, value)) if key == "hold" else int(value) for key, value in (options or {}).items()}
+        return retention.Policy(**given)
+    except (TypeError, ValueError, AttributeError):
+        raise SeafileError("retention-policy", "seafile_retention_*", "a value is no number, or there is no such setting") from None
 
 
 def _files_below(directory: str) -> int:

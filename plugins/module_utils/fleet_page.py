@@ -18,6 +18,7 @@ WORDS = {OVERDUE: "Overdue", NEVER: "No backup", UNKNOWN: "Not seen", ATTENTION:
 DAYS = 30
 """So many days has the strip of each server, and its charts at the most three times as many."""
 MOST_SETS = 40
+MOST_GOING = 6
 _SEALED = ("verified", "sealed", "damaged")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -46,7 +47,7 @@ def page(report: t.Mapping[str, t.Any]) -> str:
         element("title", f"{title}: {fleet_report.headline(report)}"), element("style", Markup(STYLE)))
     body = element(
         "body", _definitions(), element("a", "To the servers", href="#servers", class_="skip"), _header(report),
-        element("main", _first(report), _fleet(report), _servers(report), _drills(report), _hosts(report), _strangers(report)), _footer(report))
+        element("main", _first(report), _fleet(report), _servers(report), _drills(report), _pruned(report), _hosts(report), _strangers(report)), _footer(report))
     return f'<!DOCTYPE html>\n<html lang="en">\n{head}\n{body}\n</html>\n'
 
 
@@ -248,6 +249,18 @@ def _drills(report: t.Mapping[str, t.Any]) -> Markup | None:
         if without:
             body = joined(body, element("p", f"None yet: {', '.join(without)}.", class_="soft small"))
     return element("section", element("h2", "Restore drills", id="drills"), body, aria_labelledby="drills")
+
+
+def _pruned(report: t.Mapping[str, t.Any]) -> Markup | None:
+    rows = []
+    for server in report["servers"]:
+        if server["goes"] or server["frozen"]:
+            named = ", ".join(server["goes"][:MOST_GOING]) + (f" and {len(server['goes']) - MOST_GOING} more" if len(server["goes"]) > MOST_GOING else "")
+            rows.append((server["server"], len(server["goes"]), element("span", named, class_="mono") if named else "–", "; ".join(server["frozen"]) or "–"))
+    heads = [("Server", None), ("Sets", "number"), ("Oldest first", None), ("Nothing goes because", None)]
+    caption = "What the next run or the playbook prune would remove, as far as the states of the sets tell; it reads the newest sets once more before."
+    body = element("div", _table(caption, heads, rows), class_="card") if rows else element("p", "Every set that there is stays for now.", class_="soft")
+    return element("section", element("h2", "What is pruned next", id="pruned"), body, aria_labelledby="pruned")
 
 
 def _hosts(report: t.Mapping[str, t.Any]) -> Markup | None:

@@ -63,7 +63,7 @@ def build(places: t.Sequence[t.Mapping[str, t.Any]], now: datetime.datetime, tit
 
 def _empty(last_run: t.Mapping[str, t.Any] | None) -> Row:
     run = {key: value for key, value in last_run.items() if key != "server"} if last_run else None
-    return {"sets": [], "states": dict.fromkeys(catalogue.STATES, 0), "drills": [], "last_run": run, "quarantine_files": 0, "problems": []}
+    return {"sets": [], "states": dict.fromkeys(catalogue.STATES, 0), "drills": [], "last_run": run, "quarantine_files": 0, "goes": [], "frozen": [], "problems": []}
 
 
 def _host(place: t.Mapping[str, t.Any], found: t.Mapping[str, t.Any] | None) -> Row:
@@ -136,6 +136,8 @@ def _judged(row: t.Mapping[str, t.Any], now: datetime.datetime, promise: float, 
         verdict = KEPT
     look += _of_run(row["last_run"]) + _of_set(newest) + _of_drills(row["drills"], now, drill_days)
     look += [_say(problem, "look at the named file; remove it when nobody knows it") for problem in row["problems"][:2]]
+    if row["frozen"] and not look:
+        look.append(_say(f"old sets are not pruned: {row['frozen'][0]}", "look at the newest sets and at the clocks"))
     if verdict == KEPT and look:
         verdict = ATTENTION
     return {"verdict": verdict, "age_seconds": age, "verified": verified["set_id"] if verified else None, "verified_began": verified["began"] if verified else None,

@@ -96,6 +96,7 @@ def _of_server(server: t.Mapping[str, t.Any], add: t.Callable[[str, Labels, t.An
     for state, number in server["states"].items():
         add("sets", {**label, "state": state}, number)
     add("quarantine_files", label, server["quarantine_files"])
+    add("retention_frozen", label, 1 if server["frozen"] else 0)
     newest = catalogue.newest(server["sets"], *_SEALED)
     if newest:
         add("server_info", {**label, "seafile_version": newest["version"] or "", "engine": newest["engine"] or ""}, 1)
@@ -138,6 +139,7 @@ _SERVER_METRICS = {
     "sets": "Sets of the server by their state.",
     "damaged_libraries": "Libraries of the newest set that are damaged in the backup, or on the server itself.",
     "quarantine_files": "Damaged files that were replaced by good ones and are kept to be looked at.",
+    "retention_frozen": "Whether no set of the server may be pruned now, because its newest set is not verified or a clock is wrong.",
     "drill_success": "Whether the last restore drill passed.",
     "drill_timestamp_seconds": "When the last restore drill ended.",
     "drill_duration_seconds": "How long the last restore drill took to bring everything back and check it.",

@@ -66,7 +66,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import catalogue, metrics
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import write_atomically
-from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import printable, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import encode_name
 
@@ -96,7 +96,7 @@ def leave(module):
         if not os.path.isdir(root):
             # a disk that is not mounted: yesterday's figures age and alarm, a file without servers would not
             raise OSError(0, "there is no such directory, so yesterday's metrics stay", root)
-        found = catalogue.of_host(root, as_text(utc_now()))
+        found = catalogue.of_host(root, utc_now())
         text, servers = metrics.render(metrics.of_catalogue(found)), len(found["servers"])
         told += found["problems"] + [problem for server in found["servers"] for problem in server["problems"]]
         before = _read(path)

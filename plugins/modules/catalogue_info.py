@@ -26,6 +26,12 @@ attributes:
   platform:
     support: full
     platforms: posix
+options:
+  policies:
+    description: What the inventory says of the retention of each server, as the filter P(seafleet.seafile.retention_policies#filter) returns it,
+      so that it can be told which sets would be pruned next. For a server without it the defaults of M(seafleet.seafile.backup_retention) count.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -64,7 +70,8 @@ room:
 servers:
   description:
     - Every server that has a backup there, with C(server), C(sets), C(states) (how many sets are in which state), C(drills), C(last_run),
-      C(quarantine_files) and C(problems).
+      C(quarantine_files), C(goes) (the sets that would be pruned next, as far as their states tell), C(frozen) (why none would) and
+      C(problems).
     - Of a set, newest first, C(set_id), C(state), C(began), C(ended) (sealed), C(seconds), C(bytes) (dumps and files), C(new_bytes) and
       C(new_objects) (objects that came with it), C(libraries), C(engine), C(version), C(checked) (when it was verified last), C(level),
       C(objects), C(findings), C(damaged_here), C(damaged_at_source) (numbers of libraries), C(reasons), C(warnings). What is not known is null.
@@ -91,6 +98,8 @@ servers:
       last_run: {state: verified, code: null, message: null, began: "2026-11-23T03:00:00Z", ended: "2026-11-23T03:04:05Z", seconds: 245,
                  set_id: 20261123T030000Z, run_id: 20261123T030000Z-5e1f}
       quarantine_files: 0
+      goes: [20261001T030000Z]
+      frozen: []
       problems: []
 failed_before:
   description: Servers that have no directory there yet, with what their last run gave.
@@ -122,7 +131,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.seafleet.seafile.plugins.module_utils import catalogue
-from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 
 
@@ -132,11 +141,11 @@ def inform(module):
     if not os.path.isdir(root):
         # a disk that is not mounted must not look like a fleet without backups
         raise SeafileError("backup-root-missing", root, "there is no such directory on this host")
-    return dict(catalogue.of_host(root, as_text(utc_now())), changed=False)
+    return dict(catalogue.of_host(root, utc_now(), module.params["policies"]), changed=False)
 
 
 def main():
-    module = AnsibleModule(argument_spec={"backup_root": {"type": "path", "required": True}}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={"backup_root": {"type": "path", "required": True}, "policies": {"type": "dict", "default": {}}}, supports_check_mode=True)
     run_module(module, inform)
 
 

@@ -9,14 +9,15 @@ import os
 
 import pytest
 from ansible_collections.seafleet.seafile.plugins.module_utils import catalogue
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_time
 from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils import backup_records as records
 
 OLD, NEW, NEXT = "20261122T030000Z", "20261123T030000Z", "20261124T030000Z"
 
 
-def look(root):
+def look(root, policies=None):
     """The catalogue of I(root), its servers by name."""
-    found = catalogue.of_host(str(root), "2026-11-24T06:00:00Z")
+    found = catalogue.of_host(str(root), as_time("2026-11-24T06:00:00Z"), policies)
     return found, {server["server"]: server for server in found["servers"]}
 
 
@@ -135,3 +136,30 @@ def test_a_link_in_the_place_of_a_record_is_not_followed(tmp_path):
 def test_room_is_told_in_bytes_and_inodes(tmp_path):
     room = look(tmp_path)[0]["room"]
     assert 0 < room["free_bytes"] <= room["bytes"] and room["free_inodes"] <= room["inodes"]
+
+
+# -- what goes next ------------------------------------------------------------------------------------------------
+
+
+def test_what_would_be_pruned_next_is_told_by_the_policy_of_each_server(tmp_path):
+    for server in ("files", "cloud"):
+        for day in range(1, 25):
+            records.sealed(tmp_path, server, f"202611{day:02}T030000Z", records.verification())
+    few = {"keep_last": 2, "keep_daily": "0", "keep_weekly": 0, "keep_monthly": 0, "keep_yearly": 0, "hold": ["20261102T030000Z"]}
+    _found, servers = look(tmp_path, {"files": few})
+    assert servers["files"]["goes"][:2] == ["20261101T030000Z", "20261103T030000Z"] and len(servers["files"]["goes"]) == 16 and servers["files"]["frozen"] == []
+    assert servers["cloud"]["goes"] and servers["cloud"]["goes"] != servers["files"]["goes"]
+
+
+def test_why_nothing_goes_is_told(tmp_path):
+    records.sealed(tmp_path, "files", OLD, records.verification())
+    records.sealed(tmp_path, "files", NEW)
+    assert look(tmp_path)[1]["files"]["frozen"] == [f"the newest set {NEW} was never verified"]
+
+
+@pytest.mark.parametrize("policy", [{"min_age_days": 1}, {"keep_daily": "many"}, {"keep_nights": 3}, {"hold": ["x"]}, {"hold": 3}, "all"])
+def test_a_policy_that_makes_no_sense_is_said_and_nothing_is_told_to_go(tmp_path, policy):
+    for day in range(1, 25):
+        records.sealed(tmp_path, "files", f"202611{day:02}T030000Z", records.verification())
+    server = look(tmp_path, {"files": policy})[1]["files"]
+    assert server["goes"] == [] and len(server["problems"]) == 1 and "what would be pruned is not known" in server["problems"][0]

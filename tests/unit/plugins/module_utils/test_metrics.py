@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.seafleet.seafile.plugins.module_utils import catalogue, metrics
+from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_time
 from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils import backup_records as records
 
 OLD, NEW, NEXT = "20261122T030000Z", "20261123T030000Z", "20261124T030000Z"
+NOW = as_time("2026-11-24T06:00:00Z")
 
 
 def series(root):
     """The metrics of I(root): name with labels to value."""
-    text = metrics.render(metrics.of_catalogue(catalogue.of_host(str(root), "2026-11-24T06:00:00Z")))
+    text = metrics.render(metrics.of_catalogue(catalogue.of_host(str(root), NOW)))
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if not line.startswith("#")}
 
 
@@ -32,7 +34,7 @@ def test_the_age_of_a_backup_counts_from_its_newest_verified_set_and_not_from_a_
     assert found["last_verified_timestamp_seconds"] == 1795316400 and found["set_timestamp_seconds"] == 1795402800
     assert (found['damaged_libraries{where="backup"}'], found['damaged_libraries{where="server"}']) == (1, 1)
     assert [found[f'sets{{state="{state}"}}'] for state in catalogue.STATES] == [1, 0, 1, 1]
-    assert found["last_run_success"] == 0
+    assert found["last_run_success"] == 0 and found["retention_frozen"] == 1
     assert (found["set_bytes"], found["set_new_bytes"], found["set_new_objects"], found["objects"], found["libraries"]) == (5000, 700, 3, 9, 12)
     assert found['server_info{seafile_version="11.0.13",engine="mysql"}'] == 1
 
@@ -76,5 +78,5 @@ def test_a_metric_without_samples_is_left_out():
 
 
 def test_every_metric_has_a_name_and_a_help_of_its_own(tmp_path):
-    found = [metric.name for metric in metrics.of_catalogue(catalogue.of_host(str(tmp_path), ""))]
-    assert len(found) == len(set(found)) and all(metric.said.endswith((".", "1.")) for metric in metrics.of_catalogue(catalogue.of_host(str(tmp_path), "")))
+    found = [metric.name for metric in metrics.of_catalogue(catalogue.of_host(str(tmp_path), NOW))]
+    assert len(found) == len(set(found)) and all(metric.said.endswith((".", "1.")) for metric in metrics.of_catalogue(catalogue.of_host(str(tmp_path), NOW)))

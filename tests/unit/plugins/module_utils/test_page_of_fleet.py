@@ -53,7 +53,7 @@ def page_of(tmp_path, name="files", reason="it broke", title="Backups"):
                    seafile={"version": name}, engine=name, warnings=[reason])
     records.drill(tmp_path, "files", "20261122T040000Z", state="failed", reasons=[reason], set_id=name)
     records.partial(tmp_path, "files", "20261123T050000Z", reason)
-    found = catalogue.of_host(str(tmp_path), "")
+    found = catalogue.of_host(str(tmp_path), NOW)
     for row in found["servers"]:
         row["server"] = name
     places = [{"backup_host": name, "backup_root": f"/{name}", "servers": [name], "catalogue": found},
@@ -91,7 +91,7 @@ def test_every_table_has_a_caption_and_heads_and_every_picture_says_what_it_show
 def test_what_is_to_be_looked_at_comes_before_the_servers_and_each_links_to_its_own(tmp_path):
     page = page_of(tmp_path, name="files.example.org", reason="no route to host")
     text = Reader(page).text
-    assert text.index("Look at these first") < text.index("All servers") < text.index("Server by server") < text.index("Restore drills") < text.index("Backup hosts")
+    assert text.index("Look at these first") < text.index("All servers") < text.index("Server by server") < text.index("Restore drills") < text.index("What is pruned next") < text.index("Backup hosts")
     assert "could not be read: no route to host" in text and "Its backup host" in text
     assert 'href="#server-1"' in page and 'id="server-1"' in page
 
@@ -104,7 +104,7 @@ def test_a_fleet_without_a_server_has_a_page_too():
 def test_many_sets_are_cut_and_the_page_says_so(tmp_path):
     for number in range(60):
         records.sealed(tmp_path, "files", f"202610{number % 28 + 1:02}T{number // 28:02}0000Z", records.verification())
-    made = fleet_report.build([{"backup_host": "b", "backup_root": "/b", "servers": ["files"], "catalogue": catalogue.of_host(str(tmp_path), "")}], NOW, "t", 26)
+    made = fleet_report.build([{"backup_host": "b", "backup_root": "/b", "servers": ["files"], "catalogue": catalogue.of_host(str(tmp_path), NOW)}], NOW, "t", 26)
     assert "20 older ones are in the JSON file" in Reader(fleet_page.page(made)).text
 
 

@@ -19,7 +19,7 @@ NOW = as_time("2026-11-23T06:00:00Z")
 
 def place(root, *servers):
     """The place I(root) with its catalogue."""
-    return {"backup_host": "backup1", "backup_root": "/srv/seafile-backup", "servers": list(servers), "catalogue": catalogue.of_host(str(root), "")}
+    return {"backup_host": "backup1", "backup_root": "/srv/seafile-backup", "servers": list(servers), "catalogue": catalogue.of_host(str(root), NOW)}
 
 
 def report(*places, now=NOW, **more):
@@ -67,7 +67,8 @@ def test_without_a_verified_set_there_is_no_backup_and_with_one_from_the_future_
     assert (only(tmp_path)["verdict"], only(tmp_path)["age_seconds"]) == ("never", None)
     assert "never verified" in only(tmp_path)["look"][1]["text"]
     records.sealed(tmp_path, "files", "20261123T070000Z", records.verification())
-    assert (only(tmp_path)["verdict"], only(tmp_path)["age_seconds"]) == ("kept", 0)
+    server = only(tmp_path)
+    assert (server["verdict"], server["age_seconds"]) == ("attention", 0) and "from the future" in server["look"][0]["text"]
 
 
 def test_a_failed_run_is_told_with_its_own_next_step_though_the_promise_is_kept(tmp_path):

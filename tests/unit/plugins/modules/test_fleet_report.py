@@ -25,7 +25,7 @@ def _make(tmp_path, monkeypatch):
 
     def make(now="2026-11-23T06:00:00Z", check_mode=False, diff=False, catalogues=None, **given):
         monkeypatch.setattr(fleet_report, "utc_now", lambda: clock.as_time(now))
-        found = dict(catalogue.of_host(str(root), now), item=PLACE, changed=False, failed=False)
+        found = dict(catalogue.of_host(str(root), clock.as_time(now)), item=PLACE, changed=False, failed=False)
         params = {"catalogues": [found] if catalogues is None else catalogues, "servers": [], "promise_hours": 26.0, "promises": {}, "drill_days": 0.0, "title": "Backups",
                   "dest": str(tmp_path / "report"), "mode": "0600", "refresh_after": 3600, **given}
         return fleet_report.make(types.SimpleNamespace(params=params, check_mode=check_mode, _diff=diff))
