@@ -137,7 +137,7 @@ def _first(report: t.Mapping[str, t.Any]) -> Markup | None:
                 element("ul", *(_look(entry) for entry in server["look"])), class_=f"card {server['verdict']}"))
     for host in report["hosts"]:
         entries += [element("li", element("div", element("a", host["backup_host"], href="#hosts", class_="name"), _badge(ATTENTION, "Backup host")),
-                            element("ul", *map(_look, said)), class_="card attention") for said in [fleet_report.of_host(host)] if said]
+                            element("ul", *map(_look, said)), class_="card attention") for said in [host["look"]] if said]
     if not entries:
         return None
     return element("section", element("h2", "Look at these first", id="first"), element("ul", *entries, class_="first"), aria_labelledby="first")

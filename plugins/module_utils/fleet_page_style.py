@@ -109,26 +109,28 @@ footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 3rem; color: var(-
 footer dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; margin: .6rem 0 1.2rem; align-items: center; }
 footer dd { margin: 0; }
 footer .strip { width: 1.6rem; height: 20px; }
-@media screen and (max-width: 60rem) { .fleet .strip { width: 8rem; } }
+@media screen and (max-width: 72rem) {
+  .wide { overflow-x: visible; }
+  .rows thead { position: absolute; left: -999rem; }
+  .rows, .rows tbody, .rows th, .rows td, .rows caption { display: block; width: auto; }
+  .rows tr { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(17rem, 100%), 1fr)); column-gap: 1.5rem; border-top: 1px solid var(--line);
+    padding: .75rem 1.1rem; }
+  .rows th, .rows td, .rows th:first-child, .rows td:first-child, .rows th:last-child, .rows td:last-child { border: 0; padding: .12rem 0; }
+  .rows td { display: grid; grid-template-columns: 7.5rem minmax(0, 1fr); gap: .6rem; white-space: normal; text-align: left; }
+  .rows td::before { content: attr(data-label); color: var(--soft); font-size: .8125rem; padding-top: .1rem; }
+  .rows tbody th { grid-column: 1 / -1; font-size: 1.02rem; min-width: 0; margin-bottom: .2rem; }
+  .rows td small { white-space: normal; }
+  .rows .strip { width: 100%; }
+  .rows .verdict { justify-self: start; }
+}
 @media screen and (max-width: 46rem) {
   header { padding-top: 1.25rem; }
   main, header, footer { padding-left: .9rem; padding-right: .9rem; }
   .charts { grid-template-columns: 1fr; gap: 1rem; }
-  .tiles { gap: .6rem; }
+  .tiles { gap: .6rem; grid-template-columns: repeat(auto-fit, minmax(8.2rem, 1fr)); }
   .tiles > div { padding: .7rem .85rem; }
   .tiles dd { font-size: 1.15rem; }
-  .first > li { grid-template-columns: 1fr; }
-  .wide { overflow-x: visible; }
-  .rows thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
-  .rows, .rows tbody, .rows tr, .rows th, .rows td, .rows caption { display: block; width: auto; }
-  .rows tr { border-top: 1px solid var(--line); padding: .75rem 1.1rem; }
-  .rows tbody tr:first-child { border-top: 0; }
-  .rows th, .rows td, .rows th:first-child, .rows td:first-child, .rows th:last-child, .rows td:last-child { border: 0; padding: .12rem 0; }
-  .rows td { display: grid; grid-template-columns: 7.5rem minmax(0, 1fr); gap: .6rem; white-space: normal; text-align: left; }
-  .rows td::before { content: attr(data-label); color: var(--soft); font-size: .8125rem; padding-top: .1rem; }
-  .rows tbody th { font-size: 1.02rem; min-width: 0; margin-bottom: .2rem; }
-  .rows .strip { width: 100%; }
-  .rows .verdict { justify-self: start; }
+  .first > li { grid-template-columns: minmax(0, 1fr); }
   footer dl { grid-template-columns: 1fr; gap: .15rem; }
   footer dd { margin-bottom: .5rem; }
 }

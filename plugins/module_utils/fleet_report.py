@@ -67,12 +67,12 @@ def _empty(last_run: t.Mapping[str, t.Any] | None) -> Row:
 
 
 def _host(place: t.Mapping[str, t.Any], found: t.Mapping[str, t.Any] | None) -> Row:
-    row: Row = {"backup_host": place["backup_host"], "backup_root": place["backup_root"], "read": bool(found), "message": None if found else place.get("message"),
+    row: Row = {"look": [], "backup_host": place["backup_host"], "backup_root": place["backup_root"], "read": bool(found), "message": None if found else place.get("message"),
                 "servers": len(place["servers"])}
     if found:
         row.update(room=found["room"], free_percent=_free(found["room"], ""), free_inodes_percent=_free(found["room"], "inodes"), runs=found["runs"],
                    problems=found["problems"])
-    return row
+    return dict(row, look=of_host(row))
 
 
 def _free(room: t.Mapping[str, int], what: str) -> int | None:
@@ -88,7 +88,7 @@ def of_host(host: t.Mapping[str, t.Any]) -> list[dict[str, str]]:
     look = []
     for key, what in (("free_percent", "room"), ("free_inodes_percent", "inodes")):
         if host[key] is not None and host[key] < LITTLE_ROOM:
-            look.append(_say(f"{host[key]} % of its {what} are free", "free some or use a larger file system, before a backup fails"))
+            look.append(_say(f"less than {LITTLE_ROOM} % of its {what} are free", "free some or use a larger file system, before a backup fails"))
     return look + [_say(problem, "look at the named file; remove it when nobody knows it") for problem in host["problems"][:2]]
 
 
@@ -207,13 +207,13 @@ def short(moment: str | None) -> str:
 
 # -- what is the same ----------------------------------------------------------------------------------------------
 
-_PASSING = ("made", "age_seconds", "oldest_seconds", "room")
+_PASSING = ("made", "age_seconds", "oldest_seconds", "room", "free_percent", "free_inodes_percent")
 
 
 def same_facts(one: t.Any, other: t.Any) -> bool:
     """Say whether two reports tell the same but for the moment at which they looked: ages grow and free bytes move without anything happening.
 
-    That a promise is broken meanwhile is a verdict, and the percent of free room a figure of its own: both count.
+    That a promise is broken meanwhile is a verdict, and that little room is left is told of the host: both count.
     """
     return _lasting(one) == _lasting(other)
 

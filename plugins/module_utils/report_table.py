@@ -49,7 +49,7 @@ def lines(report: t.Mapping[str, t.Any]) -> list[str]:
     found = [f"{printable(report['title'])}, looked at {short(report['made'])} UTC", fleet_report.headline(report), ""]
     found += table(_HEADS, [_row(server) for server in report["servers"]], _RIGHT)
     look = [line for server in report["servers"] for line in _look(server["server"], server["look"])]
-    look += [line for host in report["hosts"] for line in _look(host["backup_host"], fleet_report.of_host(host))]
+    look += [line for host in report["hosts"] for line in _look(host["backup_host"], host["look"])]
     if look:
         found += ["", "Look at these first:", *look]
     found += ["", *table(("BACKUP HOST", "DIRECTORY", "SERVERS", "FREE", "FREE INODES"), [_host(host) for host in report["hosts"]], ("SERVERS", "FREE", "FREE INODES"))]

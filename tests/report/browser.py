@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import itertools
 import json
 import os
@@ -30,9 +31,15 @@ class Browser:
                    "--disable-background-networking", "--disable-component-update", f"--user-data-dir={self._directory}"]
         if os.geteuid() == 0:
             command.append("--no-sandbox")  # its sandbox does not start as root
-        script = f'exec "$@" 3<&{to_read} 4>&{to_answer}'
-        self._process = subprocess.Popen(["sh", "-c", script, "sh", *command], pass_fds=(to_read, to_answer), stdin=subprocess.DEVNULL,
-                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def arrange() -> None:
+            # out of the way first, for either may be 3 or 4 already
+            reads, answers = fcntl.fcntl(to_read, fcntl.F_DUPFD, 10), fcntl.fcntl(to_answer, fcntl.F_DUPFD, 10)
+            os.dup2(reads, 3)
+            os.dup2(answers, 4)
+
+        self._process = subprocess.Popen(command, preexec_fn=arrange, close_fds=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                         stderr=subprocess.DEVNULL)
         os.close(to_read)
         os.close(to_answer)
         self._numbers = itertools.count(1)

@@ -127,7 +127,7 @@ def test_the_worst_servers_come_first_and_among_them_the_oldest(tmp_path):
 
 def test_little_room_is_to_be_looked_at():
     host = {"read": True, "servers": 1, "free_percent": 9, "free_inodes_percent": 10, "problems": []}
-    assert [entry["text"] for entry in fleet_report.of_host(host)] == ["9 % of its room are free"]
+    assert [entry["text"] for entry in fleet_report.of_host(host)] == ["less than 10 % of its room are free"]
     assert fleet_report.of_host({**host, "free_percent": None, "free_inodes_percent": None}) == []
 
 
@@ -137,14 +137,16 @@ def test_little_room_is_to_be_looked_at():
 def test_ages_and_free_bytes_that_moved_are_the_same_facts_and_a_broken_promise_is_not(tmp_path):
     records.sealed(tmp_path, "files", NEW, records.verification())
     first = report(place(tmp_path, "files"))
-    later = report(place(tmp_path, "files"), now=NOW + datetime.timedelta(hours=9))
+    fuller = place(tmp_path, "files")
+    fuller["catalogue"]["room"]["free_bytes"] = fuller["catalogue"]["room"]["bytes"] // 2
+    later = report(fuller, now=NOW + datetime.timedelta(hours=9))
     assert first != later and fleet_report.same_facts(first, later)
     assert not fleet_report.same_facts(first, report(place(tmp_path, "files"), now=NOW + datetime.timedelta(hours=40)))
 
 
 @pytest.mark.parametrize("change", [
     lambda made: made["servers"][0]["sets"][0].update(new_bytes=1), lambda made: made["servers"][0].update(quarantine_files=1),
-    lambda made: made["hosts"][0].update(free_percent=3), lambda made: made.update(title="x"), lambda made: made["servers"].pop()])
+    lambda made: made["hosts"][0].update(look=[{"text": "less than 10 % of its room are free", "next": "x"}]), lambda made: made.update(title="x"), lambda made: made["servers"].pop()])
 def test_any_other_fact_makes_another_report(tmp_path, change):
     records.sealed(tmp_path, "files", NEW, records.verification())
     one = report(place(tmp_path, "files"))
