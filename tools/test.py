@@ -76,6 +76,8 @@ def all_steps() -> list[Step]:
         Step("units-3.9", ["tools/steps/units", "3.9"], ("venv",), "ansible-test units, oldest Python of targets"),
         Step("units-3.13", ["tools/steps/units", "3.13"], ("venv",), "ansible-test units, newest Python of targets"),
         Step("units-controller", ["tools/steps/units", "controller"], ("venv",), "ansible-test units, the controller's Python"),
+        Step("browser", ["tools/system-packages", "browser"], ("packages",), "Debian's chromium, where it is missing", "machine"),
+        Step("report", ["tools/steps/report"], ("venv", "browser"), "the page of the fleet in a browser; metrics and alerts by promtool"),
         Step("lint", ["tools/steps/lint"], ("venv",), "ansible-lint, profile production; shellcheck"),
         Step("docs", ["tools/steps/docs"], ("site-venv",), "the site is built, every link is followed, the examples are read"),
         Step("package", ["tools/steps/package"], ("venv",), "build, galaxy-importer, documentation, changelog"),
