@@ -138,6 +138,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_t
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 
 PAGE, FACTS = "fleet.html", "fleet.json"
+_LONGEST = 600
 _TOLD = ("server", "verdict", "age_seconds", "verified", "look")
 
 
@@ -160,7 +161,9 @@ def place_of(result):
     place = {key: place[key] for key in ("backup_host", "backup_root", "servers")}
     if result.get("format") == catalogue.FORMAT and not result.get("failed") and not result.get("unreachable"):
         return dict(place, catalogue=result)
-    return dict(place, message=" ".join(str(result.get("msg") or "it gave no answer").split())[:400])
+    message = " ".join(str(result.get("msg") or "it gave no answer").split())
+    host = f"{place['backup_host']}: "
+    return dict(place, message=(message[len(host):] if message.startswith(host) else message)[:_LONGEST])
 
 
 def places_of(params):

@@ -88,6 +88,7 @@ def test_files_for_others_are_so_whatever_the_umask(make):
 
 @pytest.mark.parametrize("answer, said", [
     ({"failed": True, "msg": "backup-root-missing: /srv:\n there is none"}, "backup-root-missing: /srv: there is none"), ({"unreachable": True, "msg": "no route"}, "no route"),
+    ({"failed": True, "msg": "backup1: it cannot be reached: no route. Next: look at the network"}, "it cannot be reached: no route"),
     ({}, "it gave no answer"), ({"format": 2}, "it gave no answer"), ({"format": 1, "failed": True}, "it gave no answer")])
 def test_a_place_without_a_catalogue_is_told_with_its_reason(make, answer, said):
     result = make(catalogues=[dict(answer, item=PLACE)], servers=["files", "lost"])
