@@ -31,12 +31,13 @@ OWN = """- name: Write what there is to tell
 
 @pytest.fixture(scope="module")
 def fleet(shared_hosts: t.Callable[..., t.Any]) -> Fleet:
-    """A server, and one whose Seafile directory is not there, with their backup host, on which a collector waits."""
+    """A server, one that cannot be reached, and one whose Seafile directory is not there, with their backup host, on which a collector waits."""
     fleet = Fleet(shared_hosts("server1", "backup1"))
     fleet.add("files", machine="server1")
     fleet.deploy("files")
     fleet.ok("prepare", "files")
-    fleet.add("broken", machine="server1", root="/opt/nothing")
+    fleet.add("broken", machine="server1", root="/opt/nothing", ansible_port=1)
+    fleet.add("typo", machine="server1", root="/opt/nowhere")
     fleet.run("backup1", f"mkdir -p {COLLECTOR} && useradd --system watcher")
     return fleet
 
@@ -70,9 +71,9 @@ def test_a_failed_server_is_told_to_everybody_and_the_good_one_too(fleet, runs):
     methods = [(method, path) for method, path, _body in runs.asked]
     assert methods == [("GET", f"/200/{TOKEN}/start"), ("POST", f"/200/{TOKEN}"), ("GET", f"/200/{TOKEN}/fail")]
     body = json.loads(runs.asked[1][2])
-    assert body == runs.told and body["event"] == "failure" and body["text"].splitlines()[0] == "Seafile backup: 1 of 2 servers went well."
-    assert "broken: failed: no-seafile: " in body["text"]
-    assert {row["server"]: row["state"] for row in body["servers"]} == {"files": "verified", "broken": "failed"}
+    assert body == runs.told and body["event"] == "failure" and body["text"].splitlines()[0] == "Seafile backup: 1 of 3 servers went well."
+    assert "broken: failed: unreachable: " in body["text"] and "typo: failed: no-seafile: " in body["text"]
+    assert {row["server"]: row["state"] for row in body["servers"]} == {"files": "verified", "broken": "failed", "typo": "failed"}
     assert "The webhook on 127.0.0.1 was told." in runs.everybody.output
 
 
@@ -115,8 +116,8 @@ def test_the_report_says_what_the_metrics_say_and_keeps_its_page_private(fleet, 
     result = fleet.ok("report", report_dest=str(tmp_path / "report"))
     facts = json.loads((tmp_path / "report" / "fleet.json").read_text(encoding="ascii"))
     servers = {row["server"]: row for row in facts["servers"]}
-    assert {name: row["verdict"] for name, row in servers.items()} == {"files": "never", "broken": "never"}
-    assert "the newest set" in servers["files"]["look"][1]["text"] and "no-seafile" in json.dumps(servers["broken"]["look"])
+    assert {name: row["verdict"] for name, row in servers.items()} == {"files": "never", "broken": "never", "typo": "never"}
+    assert "the newest set" in servers["files"]["look"][1]["text"] and "unreachable" in json.dumps(servers["broken"]["look"])
     assert "NO BACKUP  files" in result.output and result.recap["files"]["failed"] == 0
     assert (tmp_path / "report" / "fleet.html").stat().st_mode & 0o777 == 0o600
     assert fleet.ok("report", report_dest=str(tmp_path / "report")).changed == 0
@@ -125,7 +126,7 @@ def test_the_report_says_what_the_metrics_say_and_keeps_its_page_private(fleet, 
 def test_the_report_can_lie_on_a_host_and_check_mode_writes_nothing(fleet, damaged):
     before = fleet.listing("backup1", BACKUPS)
     checked = fleet.ok("report", check=True, report_host="backup1", report_dest="/srv/report", report_mode="0644")
-    assert checked.changed == 1 and "0 of 2 servers have a verified backup" in checked.output
+    assert checked.changed == 1 and "0 of 3 servers have a verified backup" in checked.output
     assert fleet.run("backup1", "ls /srv/report", check=False) == ""
     fleet.ok("report", report_host="backup1", report_dest="/srv/report", report_mode="0644")
     assert fleet.run("backup1", "stat -c %a /srv/report/fleet.html /srv/report/fleet.json").split() == ["644", "644"]
