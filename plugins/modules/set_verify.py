@@ -88,7 +88,6 @@ options:
     type: list
     elements: str
     default: []
-    version_added: "0.2.0"
   processes:
     description: How many processes read; V(0) for one a CPU, at most 4.
     type: int
@@ -108,7 +107,6 @@ options:
       - Fewer than ten, and those that the newest verified set's record knows already, do not count.
     type: float
     default: 100
-    version_added: "0.2.0"
   seal:
     description:
       - With O(run), seal the set afterwards, as M(seafleet.seafile.backup_set) does with O(seafleet.seafile.backup_set#module:manifest), which
