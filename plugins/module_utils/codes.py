@@ -760,7 +760,7 @@ CODES: dict[str, Code] = {
     "server-hostile": Code(
         PULL,
         "The other end of a pull sent what nobody had asked for: a path outside, a file that is no object, other content for an object that is here "
-        "already. An honest rsync never does that. What was in the backup is unchanged; what came instead is kept in quarantine/unasked.",
+        "already. An honest rsync never does that. What was in the backup is unchanged; what came instead is kept in quarantine/unasked where it came at all.",
         "look at the server as one that somebody else has taken over; the backup before this run is whole",
     ),
     "server-name": Code(

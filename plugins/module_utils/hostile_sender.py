@@ -5,8 +5,9 @@
 
 The options of rsync bind the two processes on this host, and not the one at the other end. Seen with a sender that keeps to the
 protocol and to nothing else, and rsync 3.2.3 to 3.5.0: under C(--ignore-existing) the data of a file that nobody asked for is taken, and
-replaces what is here. So rsync is told to move aside what it replaces (C(--backup-dir)), which never happens in an honest pull, and it
-is put back from there. Names are judged here as well, because rsync before 3.2.5 believed the other end's list (CVE-2022-29154).
+replaces what is here. So the kernel lets it add objects and not replace one (:mod:`add_only`). Where the kernel cannot, rsync is told to move
+aside what it replaces (C(--backup-dir)), which never happens in an honest pull, and it is put back from there; a server that sends an object
+twice to one process then still destroys it. Names are judged here as well, because rsync before 3.2.5 believed the other end's list (CVE-2022-29154).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import typing as t
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_directory
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
+from ansible_collections.seafleet.seafile.plugins.module_utils.object_check import check_object
+from ansible_collections.seafleet.seafile.plugins.module_utils.object_store import Damage, ObjectStore
 from ansible_collections.seafleet.seafile.plugins.module_utils.places import is_inside
 
 _NAMED = 5
@@ -34,30 +37,55 @@ def refusal(source: str, deed: str, names: t.Sequence[str]) -> SeafileError:
     return SeafileError("server-hostile", source, f"{deed}: {', '.join(names[:_NAMED])}{more}", names=list(names[:100]))
 
 
+def attempted(layout: ServerLayout) -> list[str]:
+    """Return the objects that the other end has overwritten, or tried to, in the pulls since :func:`put_back`."""
+    return sorted(_kept(layout))
+
+
+def _kept(layout: ServerLayout) -> dict[str, list[str]]:
+    """Return for each object, by its path below C(objects/), the files that were moved aside; each rsync has a directory of its own for them."""
+    found: dict[str, list[str]] = {}
+    for pull in sorted(os.listdir(layout.overwritten)) if os.path.isdir(layout.overwritten) else ():
+        top = os.path.join(layout.overwritten, pull)
+        for folder, unused, names in os.walk(top):
+            for name in names:
+                kept = os.path.join(folder, name)
+                if stat.S_ISREG(os.lstat(kept).st_mode):
+                    found.setdefault(os.path.relpath(kept, top), []).append(kept)
+    return found
+
+
+def _is_right(kept: str, path: str) -> bool:
+    kind, store, *name = path.split("/")
+    try:
+        check_object(ObjectStore(kept[:-len(path)]), (kind, store, "".join(name)))
+    except (Damage, ValueError, OSError, SeafileError):
+        return False
+    return True
+
+
 def put_back(layout: ServerLayout) -> list[str]:
     """Put every object that was overwritten unasked back in its place; return those whose content was another one.
 
     To be called with the server's lock held, at the end of a pull whatever became of it, and before the next one for a pull that was
-    killed. What came instead is kept in C(quarantine/). Paths are relative to C(objects/).
+    killed. What came instead is kept in C(quarantine/). Paths are relative to C(objects/). Of an object that was overwritten by several processes
+    the content that its id promises is taken, else the one that was moved aside first.
     """
-    if not os.path.isdir(layout.overwritten):
-        return []
     changed = []
-    for folder, unused, names in os.walk(layout.overwritten):
-        for name in sorted(names):
-            kept = os.path.join(folder, name)
-            path = os.path.relpath(kept, layout.overwritten)
-            place = os.path.join(layout.objects, path)
-            if not stat.S_ISREG(os.lstat(kept).st_mode):
-                continue
-            if not os.path.lexists(place) or not _equal(kept, place):
-                changed.append(path)
-                if os.path.lexists(place):
-                    _set_aside(layout, place, path)
-            make_private_directory(os.path.dirname(place))
-            os.rename(kept, place)
-            sync_directory(os.path.dirname(place))
-    shutil.rmtree(layout.overwritten)
+    for path, versions in sorted(_kept(layout).items()):
+        place = os.path.join(layout.objects, path)
+        kept = min(versions, key=lambda version: (not _is_right(version, path), os.lstat(version).st_ctime_ns))
+        if os.path.lexists(place) and os.path.samestat(os.lstat(kept), os.lstat(place)):
+            continue
+        if not os.path.lexists(place) or not _equal(kept, place):
+            changed.append(path)
+            if os.path.lexists(place):
+                _set_aside(layout, place, path)
+        make_private_directory(os.path.dirname(place))
+        os.rename(kept, place)
+        sync_directory(os.path.dirname(place))
+    if os.path.isdir(layout.overwritten):
+        shutil.rmtree(layout.overwritten)
     return changed
 
 

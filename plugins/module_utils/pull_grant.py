@@ -68,7 +68,7 @@ def edited(text: str, ending: str, lines: t.Sequence[str]) -> str:
     ours = [number for number, line in enumerate(kept) if line.rstrip().endswith(" " + ending) and not line.startswith("#")]
     place = ours[0] if ours else len(kept)
     new = [f"{line}\n" for line in lines]
-    return "".join([line for line in kept[:place]] + new + [line for number, line in enumerate(kept) if number >= place and number not in ours])
+    return "".join(kept[:place] + new + [line for number, line in enumerate(kept) if number >= place and number not in ours])
 
 
 def key_line(public_key: str, ending: str, command: str | None, addresses: str) -> str:

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
+import itertools
 import os
 import re
 import threading
 import time
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import hostile_sender, rsync, sets
-from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import write_atomically, write_json
+from ansible_collections.seafleet.seafile.plugins.module_utils import add_only, hostile_sender, rsync, sets
+from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_atomically, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ATTRIBUTES, CHANGES, OBJECT_KINDS, ServerLayout
@@ -59,12 +61,14 @@ def believing_nothing(layout: ServerLayout, pull: rsync.Pull, source: str) -> t.
     """
     hostile_sender.put_back(layout)  # of a pull that was killed
     pull.overwritten_dir = layout.overwritten
+    _hold_to_adding(layout, pull)
     try:
         yield
     except SeafileError as error:
-        changed = hostile_sender.put_back(layout)
-        if changed:
-            raise hostile_sender.refusal(source, _OVERWRITTEN, changed) from error
+        tried = hostile_sender.attempted(layout)
+        hostile_sender.put_back(layout)
+        if tried:
+            raise hostile_sender.refusal(source, _OVERWRITTEN, tried) from error
         if error.code == "server-hostile":
             hostile_sender.set_apart(layout, error.details.get("names", []))
         raise
@@ -76,11 +80,36 @@ def believing_nothing(layout: ServerLayout, pull: rsync.Pull, source: str) -> t.
         raise hostile_sender.refusal(source, _OVERWRITTEN, changed)
 
 
+def _hold_to_adding(layout: ServerLayout, pull: rsync.Pull) -> None:
+    """Where there are objects already, let rsync add to them and do nothing else, if the kernel can hold it to that.
+
+    What is not whole yet lies in another directory then, from which it may be moved. On a first pull there is nothing to lose, and it costs.
+    """
+    if not add_only.is_available() or not any(os.path.isdir(os.path.join(layout.objects, kind)) for kind in OBJECT_KINDS):
+        return
+    make_private_directory(layout.partial_objects)
+    if os.stat(layout.partial_objects).st_dev != os.stat(layout.objects).st_dev:
+        return
+    make_private_directory(layout.overwritten)
+    pull.temp_dir = layout.partial_objects
+    pull.lead = [*add_only.words(layout.objects, [layout.partial_objects, layout.overwritten]), *pull.lead]
+
+
 def check_dumps(partial: str, checksums: t.Collection[str], source: str) -> None:
     """Raise C(server-hostile) when anything but dumps and what belongs to them has come with them."""
     unexpected = hostile_sender.unexpected_dumps(partial, (ATTRIBUTES, CHANGES), checksums)
     if unexpected:
         raise hostile_sender.refusal(source, "it sent with the dumps what is none", unexpected)
+
+
+_PULLS = itertools.count()
+
+
+def _apart(pull: rsync.Pull) -> rsync.Pull:
+    """A process that moves aside what another one has brought must not put it over what that one moved aside."""
+    if not pull.overwritten_dir:
+        return pull
+    return dataclasses.replace(pull, overwritten_dir=os.path.join(pull.overwritten_dir, f"{os.getpid()}-{next(_PULLS)}"))
 
 
 class Stopped(Exception):
@@ -105,7 +134,7 @@ def fetch(
         if stop is not None and stop.is_set():
             raise Stopped
         try:
-            return rsync.run(rsync.pull_argv(binary, pull), pull, source, held, watch)
+            return rsync.run(rsync.pull_argv(binary, _apart(pull)), pull, source, held, watch)
         except SeafileError as error:
             if stop is not None and stop.is_set():
                 raise Stopped from error

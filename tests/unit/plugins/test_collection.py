@@ -186,3 +186,5 @@ def test_every_listed_code_is_raised_somewhere():
     listed = ROOT / "plugins" / "module_utils" / "codes.py"
     text = "\n".join(path.read_text(encoding="utf-8") for path in PLUGIN_FILES + ROLE_FILES if path != listed)
     assert [code for code in CODES if not re.search(rf"[\"'\s]{re.escape(code)}(?:[\"'\s]|$)", text)] == []
+
+

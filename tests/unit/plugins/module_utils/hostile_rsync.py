@@ -8,9 +8,9 @@ C(hostile_rsync.py ATTACK [WHEN [OBJECT]])  Speaks protocol 30 on standard input
 With WHEN, a piece of text, only where that is in SSH_ORIGINAL_COMMAND; another command is run as it stands, as by an honest server.
 With OBJECT, its path below the object store, this one is attacked.
 
-Attacks on a pull of objects: C(overwrite) sends the data of an object that is there already; C(type) lists an object that is there as a
-directory; C(extra), C(outside), C(absolute) list a path that is none of an object; C(through) lists a link and a file behind it;
-C(endless) sends an object that has no end; C(many) lists files without end.
+Attacks on a pull of objects: C(overwrite) sends the data of an object that is there already, C(twice) does it two times; C(type)
+lists an object that is there as a directory; C(extra), C(outside), C(absolute) list a path that is none of an object; C(through)
+lists a link and a file behind it; C(endless) sends an object that has no end; C(many) lists files without end.
 """
 
 from __future__ import annotations
@@ -98,6 +98,11 @@ class Sender:
         self.begin_file(index)
         self.send(struct.pack("<i", len(content)) + content + struct.pack("<i", 0) + hashlib.md5(content).digest())
 
+    def again(self, index: int, content: bytes) -> None:
+        """Send a whole file once more: as an index that does not follow the last one."""
+        self.send(b"\xfe" + bytes([0x80 | index >> 24, index & 255, index >> 8 & 255, index >> 16 & 255]) + struct.pack("<H", 0x8000) +
+                  struct.pack("<4i", 0, 0, 2, 0) + struct.pack("<i", len(content)) + content + struct.pack("<i", 0) + hashlib.md5(content).digest())
+
     def end(self) -> None:
         """End as if all were well, and wait for the other end."""
         self.send(b"\0\0\0" + number(100, 3) * 3 + number(0, 3) * 2 + b"\0")
@@ -122,6 +127,14 @@ def overwrite(sender: Sender) -> None:
     sender.list(target(), _FILE, len(EVIL))
     sender.send(b"\0")
     sender.file(4, EVIL)
+
+
+def twice(sender: Sender) -> None:
+    directories(sender)
+    sender.list(target(), _FILE, len(EVIL))
+    sender.send(b"\0")
+    sender.file(4, b"not even " + EVIL)
+    sender.again(4, EVIL)
 
 
 def kind(sender: Sender) -> None:
@@ -165,7 +178,7 @@ def many(sender: Sender) -> None:
 
 
 ATTACKS = {
-    "overwrite": overwrite, "type": kind, "extra": path("planted"), "outside": path("../planted"), "absolute": path(f"{VICTIM}/planted"),
+    "overwrite": overwrite, "twice": twice, "type": kind, "extra": path("planted"), "outside": path("../planted"), "absolute": path(f"{VICTIM}/planted"),
     "through": through, "endless": endless, "many": many}
 
 

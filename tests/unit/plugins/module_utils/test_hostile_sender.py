@@ -5,19 +5,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import shutil
 import sys
 
 import pytest
-from ansible_collections.seafleet.seafile.plugins.module_utils import hostile_sender, pull_stage, rsync
+from ansible_collections.seafleet.seafile.plugins.module_utils import add_only, hostile_sender, pull_stage, rsync
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 
 HERE = pathlib.Path(__file__).parent
 STORE = "11111111-2222-3333-4444-555555555555"
 OBJECT = f"blocks/{STORE}/ab/{'c' * 38}"
+
+
+@pytest.fixture(params=["held", "free"], autouse=True)
+def kernel(request, monkeypatch):
+    """Every attack also as on a kernel that cannot hold rsync to adding."""
+    if request.param == "free":
+        monkeypatch.setattr(add_only, "is_available", lambda: False)
+    elif not add_only.is_available():
+        request.param = "free"
+    return request.param
 
 
 @pytest.fixture
@@ -45,13 +56,16 @@ def server(tmp_path, monkeypatch):
 
 
 def attacked(layout, tmp_path):
-    """Pull objects from that server as a run does; return the error."""
+    """Pull objects from that server as a run does; return the error, None when rsync has passed over all that was sent."""
     binary = shutil.which("rsync")
     assert binary, "the program rsync is missing on this machine"
     pull = rsync.Pull("objects", "/storage", layout.objects, rsync.Remote("server1"), timeout=20)
-    with pytest.raises(SeafileError) as caught, pull_stage.believing_nothing(layout, pull, "server1:/storage"):
-        pull_stage.fetch(binary, pull, "server1:/storage", 0)
-    return caught.value
+    try:
+        with pull_stage.believing_nothing(layout, pull, "server1:/storage"):
+            pull_stage.fetch(binary, pull, "server1:/storage", 0)
+    except SeafileError as error:
+        return error
+    return None
 
 
 def everything(top):
@@ -60,22 +74,41 @@ def everything(top):
             for path in pathlib.Path(top).rglob("*") if not {"quarantine", "state", "bin"} & set(path.relative_to(top).parts)}
 
 
-def test_the_data_of_an_object_that_nobody_asked_for_changes_nothing_and_is_kept_apart(layout, server, tmp_path):
+@pytest.mark.parametrize("attack", ["overwrite", "twice"])
+def test_the_data_of_an_object_that_nobody_asked_for_changes_nothing(layout, server, tmp_path, kernel, attack):
     before = everything(tmp_path)
-    server("overwrite")
+    server(attack)
     error = attacked(layout, tmp_path)
     assert error.code == "server-hostile" and OBJECT in error.cause and error.details["names"] == [OBJECT]
+    assert not os.path.exists(layout.overwritten)
+    if (attack, kernel) == ("twice", "free"):
+        return  # told, and not undone: docs/limits.md
     assert everything(tmp_path) == before
     assert os.stat(os.path.join(layout.objects, OBJECT)).st_mtime == 1600000000
-    assert pathlib.Path(layout.quarantine, "unasked", OBJECT).read_bytes() == b"put here by the server\n"
-    assert not os.path.exists(layout.overwritten)
+    if kernel == "free":
+        assert pathlib.Path(layout.quarantine, "unasked", OBJECT).read_bytes() == b"put here by the server\n"
+    else:
+        assert not os.path.exists(layout.quarantine), "it was never replaced"
+
+
+def test_several_processes_that_overwrite_one_object_lose_it_no_more_than_one(layout, server, tmp_path):
+    before = everything(tmp_path)
+    server("overwrite")
+    pull = rsync.Pull("objects", "/storage", layout.objects, rsync.Remote("server1"), timeout=20)
+    with pytest.raises(SeafileError) as caught, pull_stage.believing_nothing(layout, pull, "server1:/storage"):
+        for _count in range(2):
+            with contextlib.suppress(SeafileError):
+                pull_stage.fetch(shutil.which("rsync"), pull, "server1:/storage", 0)
+        raise SeafileError("connection-lost", "server1", "it ended")
+    assert caught.value.code == "server-hostile" and everything(tmp_path) == before
 
 
 def test_without_the_defence_the_same_server_overwrites_the_object(layout, server):
     """So that the test above would fail if the attack did nothing."""
     server("overwrite")
     pull = rsync.Pull("objects", "/storage", layout.objects, rsync.Remote("server1"), timeout=20)
-    pull_stage.fetch(shutil.which("rsync"), pull, "server1:/storage", 0)  # and rsync finds nothing wrong with it
+    with contextlib.suppress(SeafileError):  # seen with rsync's exit status 0 as well
+        pull_stage.fetch(shutil.which("rsync"), pull, "server1:/storage", 0)
     assert pathlib.Path(layout.objects, OBJECT).read_bytes() == b"put here by the server\n"
 
 
@@ -96,7 +129,7 @@ def test_no_other_path_comes_and_nothing_that_is_there_changes(layout, server, t
 
 
 def test_what_a_killed_pull_left_overwritten_is_put_back_by_the_next(layout):
-    kept = pathlib.Path(layout.overwritten, OBJECT)
+    kept = pathlib.Path(layout.overwritten, "1-0", OBJECT)
     kept.parent.mkdir(parents=True)
     os.rename(os.path.join(layout.objects, OBJECT), kept)
     pathlib.Path(layout.objects, OBJECT).write_bytes(b"evil")
@@ -106,7 +139,7 @@ def test_what_a_killed_pull_left_overwritten_is_put_back_by_the_next(layout):
 
 
 def test_the_same_content_twice_is_no_attack(layout):
-    kept = pathlib.Path(layout.overwritten, OBJECT)
+    kept = pathlib.Path(layout.overwritten, "1-0", OBJECT)
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"good")
     assert hostile_sender.put_back(layout) == [] and pathlib.Path(layout.objects, OBJECT).read_bytes() == b"good"

@@ -158,7 +158,8 @@ def test_a_copy_that_is_not_the_installed_rsync_is_stale(tmp_path):
 
 
 def test_host_keys_are_told_in_the_form_of_known_hosts(tmp_path):
-    for kind, text in (("ed25519", "ssh-ed25519 AAAA root@host\n"), ("rsa", "ssh-rsa BBBB\n"), ("dsa", "ssh-dss CCCC\n"), ("ecdsa", "ecdsa-sha2-nistp521 DDDD x\n")):
+    texts = {"ed25519": "ssh-ed25519 AAAA root@host\n", "rsa": "ssh-rsa BBBB\n", "dsa": "ssh-dss CCCC\n", "ecdsa": "ecdsa-sha2-nistp521 DDDD x\n"}
+    for kind, text in texts.items():
         (tmp_path / f"ssh_host_{kind}_key.pub").write_text(text)
         (tmp_path / f"ssh_host_{kind}_key").write_text("private")
     (tmp_path / "ssh_host_old_key.pub").write_text("ssh-rsa EEEE\n")  # its private half is gone: no sshd shows it
