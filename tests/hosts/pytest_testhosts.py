@@ -46,6 +46,8 @@ class Hosts(collections.abc.Mapping):
         self.directory = directory
         self.inventory = inventory or str(directory / "inventory.yml")
         self.records = {host.name: host for host in testhosts.read(directory)}
+        self.environment: dict[str, str] = {}
+        """More environment for the runs of ansible-playbook."""
         self._connections: dict[str, t.Any] = {}
 
     def __getitem__(self, name: str) -> t.Any:
@@ -99,7 +101,7 @@ class Hosts(collections.abc.Mapping):
         command += [str(playbook), *arguments]
         if extra_vars:
             command += ["--extra-vars", json.dumps(extra_vars)]
-        done = subprocess.run(command, env=ansible_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        done = subprocess.run(command, env=ansible_environment() | self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         print(f"$ {' '.join(command)}\n{done.stdout}\n(exit code {done.returncode})")
         return Result(done.returncode, done.stdout, recap(done.stdout))
 

@@ -8,10 +8,11 @@ objects from the restored databases, hashes every object on its way, decrypts en
 and hashes each file's content.
 
     read_back.py compare --manifest MANIFEST.json --haiwen DIR [--rows rows.json]
+    read_back.py tell --manifest MANIFEST.json --haiwen DIR [--rows rows.json] > NOW.json
     read_back.py rows --client mariadb --client --socket=/run/... --seafile seafile-db --ccnet ccnet-db > rows.json
 
 I(compare) reads the SQLite databases below DIR unless the rows are given; exit status 0 equal, 1 different, 2 not
-readable. I(rows) fetches the rows from MySQL or MariaDB by the stock client. Needs Python >= 3.9, and for encrypted
+readable. I(tell) writes the manifest anew with the libraries as they are now, for a deployment that was written into. I(rows) fetches the rows from MySQL or MariaDB by the stock client. Needs Python >= 3.9, and for encrypted
 libraries either the package cryptography or the program openssl.
 """
 
@@ -353,6 +354,17 @@ def compare(manifest, storage, rows):
     return problems + compare_libraries(manifest["libraries"], libraries) + compare_accounts(manifest, rows) + compare_trash(storage, manifest, rows)
 
 
+def tell(manifest, storage, rows):
+    """Return I(manifest) with the libraries that storage and databases hold now.
+
+    :raises Broken: one of them cannot be read whole: that is no truth to compare with.
+    """
+    libraries, problems = read_libraries(storage, rows, manifest["passwords_of_encrypted_libraries"])
+    if problems:
+        raise Broken("; ".join(problems))
+    return dict(manifest, libraries=list(libraries.values()))
+
+
 def _count(manifest):
     return f"{len(manifest['libraries'])} libraries, {sum(len(library['files']) for library in manifest['libraries'])} files"
 
@@ -361,10 +373,11 @@ def main(arguments=None):
     """Run from the command line; return the exit status."""
     parser = argparse.ArgumentParser(description="Read a Seafile deployment back and compare it with a manifest.")
     commands = parser.add_subparsers(dest="command", required=True)
-    comparing = commands.add_parser("compare", help="compare a deployment with a MANIFEST.json")
-    comparing.add_argument("--manifest", required=True)
-    comparing.add_argument("--haiwen", required=True, help="the deployment's directory, which holds seafile-data")
-    comparing.add_argument("--rows", "--mysql-json", help="rows that this program's command rows fetched; without it the SQLite files are read")
+    for command, purpose in (("compare", "compare a deployment with a MANIFEST.json"), ("tell", "write the manifest of a deployment as it is now")):
+        reading = commands.add_parser(command, help=purpose)
+        reading.add_argument("--manifest", required=True)
+        reading.add_argument("--haiwen", required=True, help="the deployment's directory, which holds seafile-data")
+        reading.add_argument("--rows", "--mysql-json", help="rows that this program's command rows fetched; without it the SQLite files are read")
     fetching = commands.add_parser("rows", help="fetch the rows from MySQL or MariaDB as JSON")
     fetching.add_argument("--client", action="append", required=True, help="the client's argv, one option a word: --client mariadb --client=--socket=...")
     fetching.add_argument("--seafile", required=True, help="the name of the Seafile database")
@@ -381,7 +394,11 @@ def main(arguments=None):
                 rows = json.load(stream)
         else:
             rows = rows_from_sqlite(options.haiwen)
-        differences = compare(manifest, Storage(os.path.join(options.haiwen, "seafile-data", "storage")), rows)
+        storage = Storage(os.path.join(options.haiwen, "seafile-data", "storage"))
+        if options.command == "tell":
+            json.dump(tell(manifest, storage, rows), sys.stdout)
+            return 0
+        differences = compare(manifest, storage, rows)
     except (Broken, OSError, ValueError) as error:
         print(f"cannot be read: {error}", file=sys.stderr)
         return 2
