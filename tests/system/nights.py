@@ -37,6 +37,7 @@ class Nights:
         self.fleet = fleet
         self.engines = dict(engines)
         self.day = 0.0
+        self.rotten = ""
         inventory = fleet.group.directory / "inventory.yml"
         hosts = json.loads(inventory.read_text())
         for variables in hosts["all"]["hosts"].values():
@@ -60,6 +61,7 @@ class Nights:
         for machine in machines or tuple(self.fleet.group):
             self.fleet.run(machine, f"echo {seconds} > {SHIFT}")
         if not machines:
+            self.day = days
             library = sorted(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1"))
             assert library, "libfaketime is not installed on this machine; `make test` installs it"
             self.fleet.group.environment.update(

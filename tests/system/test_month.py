@@ -9,11 +9,9 @@ verified sets are there, what is restored equals what the server held that night
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
 import os
-import re
 import subprocess
 import types
 import typing as t
@@ -21,15 +19,24 @@ import typing as t
 import pytest
 
 from fleet import BACKUPS, Fleet
-from nights import Nights
+from nights import INTERPRETER, Nights
 
 ENGINES = {"alpha": "sqlite", "bravo": "sqlite", "charlie": "sqlite", "delta": "sqlite", "echo": "mariadb"}
 NIGHTS = int(os.environ.get("SEAFLEET_NIGHTS", "31"))
 KILLED = 13
 """The night in which the controller dies in the middle of the run, and somebody starts it again."""
 INPUTS = {"backup_busy_timeout": 1, "backup_gc_wait": 1, "backup_scrub_percent": 10, "backup_timeout": 60}
-TOLD = ("alpha", 14, 25, 29)
-"""The truth of this server is kept in these nights too, so that an older set can be compared."""
+
+
+class Older(t.NamedTuple):
+    """A server whose truth is kept in some nights more, so that an older set can be compared."""
+
+    server: str
+    nights: tuple[int, ...]
+
+
+OLDER = Older("alpha", tuple(range(10, 24)))
+DOWN_FOR_LONG = "delta"
 
 Undo = t.Callable[[], t.Any]
 
@@ -129,37 +136,125 @@ FAULTS = {
 
 @pytest.fixture(scope="module")
 def month(shared_hosts: t.Callable[..., t.Any]) -> types.SimpleNamespace:
-    """Play the month; then restore what is newest, where everything was lost."""
+    """Play the month; a night is told by its faults, its run, and the sets before and after it."""
     fleet = Fleet(shared_hosts(*ENGINES, "backup1"))
     for server, engine in ENGINES.items():
-        fleet.add(server, ansible_python_interpreter="/usr/local/bin/python3-shifted")
+        fleet.add(server, ansible_python_interpreter=INTERPRETER)
         fleet.deploy(server, f"seafile-11-{engine}")
     nights = Nights(fleet, ENGINES)
     nights.set_clock(0)
     fleet.ok("prepare")
     history: list[types.SimpleNamespace] = []
-    before: dict[str, dict[str, str]] = {server: {} for server in ENGINES}
+    before: dict[str, dict[str, str]] = {}
     for number in range(NIGHTS):
-        nights.day = number
         nights.set_clock(number)
         for server in ENGINES:
             nights.work(server, number)
-            if number >= NIGHTS - 1 or (server == TOLD[0] and number in TOLD[1:]):
+            if number == NIGHTS - 1 or (server == OLDER.server and number in OLDER.nights):
                 nights.tell(server, f"night-{number}")
-        fault = FAULTS.get(number)
-        undo = fault.happens(nights, fault.server) if fault else None
+        met = FAULTS.get(number)
+        mended = met.happens(nights, met.server) if met else None
         if number == KILLED:
-            run = fleet.start("backup", **INPUTS)
-            run.wait_until(lambda: "set_pull" in run.output or "Fetch the dumps" in run.output)
-            run.kill()
+            killed = fleet.start("backup", **INPUTS)
+            killed.wait_until(lambda killed=killed: "pull | " in killed.output)
+            killed.kill()
         result = fleet.playbook("backup", **INPUTS)
-        if undo:
-            undo()
+        if mended:
+            mended()
         sets = nights.sets()
         history.append(types.SimpleNamespace(
-            number=number, now=datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=number), result=result,
-            made={server: sorted(set(sets.get(server, {})) - set(before[server])) for server in ENGINES},
-            gone={server: sorted(set(before[server]) - set(sets.get(server, {}))) for server in ENGINES},
-            before=before, sets=sets))
-        before = {server: sets.get(server, {}) for server in ENGINES}
-    return types.SimpleNamespace(fleet=fleet, nights=nights, history=history)
+            number=number, now=datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=number), result=result, before=before, sets=sets))
+        before = sets
+    runs = [json.loads(text) for text in fleet.run("backup1", f"for run in {BACKUPS}/.seafleet/runs/*.json; do cat $run | tr -d '\\n'; echo; done").splitlines()]
+    return types.SimpleNamespace(fleet=fleet, nights=nights, history=history, runs=runs)
+
+
+def failed(run: dict[str, t.Any]) -> dict[str, str]:
+    """The servers that failed in a run, with their codes."""
+    return {row["server"]: row["code"] for row in run["servers"] if row["state"] == "failed"}
+
+
+def test_each_night_fails_for_the_servers_with_a_fault_alone_and_says_why(month):
+    assert len(month.runs) == NIGHTS, [run["run_id"] for run in month.runs]
+    for night, run in zip(month.history, month.runs):
+        met = FAULTS.get(night.number)
+        expected = {server: met.code for server in (ENGINES if met.server == "*" else [met.server])} if met and met.code else {}
+        assert failed(run) == expected, night.result.output
+        assert {row["server"] for row in run["servers"] if row["state"] == "verified"} == set(ENGINES) - set(expected), night.result.output
+        assert night.result.code == (2 if expected else 0)
+
+
+def test_each_night_makes_one_set_of_each_server_without_a_fault(month):
+    for night, run in zip(month.history, month.runs):
+        made = {server: set(night.sets.get(server, {})) - set(night.before.get(server, {})) for server in ENGINES}
+        assert {server for server in ENGINES if len(made[server]) == 1} == set(ENGINES) - set(failed(run)), made
+
+
+def test_nothing_younger_than_seven_days_goes_and_never_the_newest_verified_sets(month):
+    went = 0
+    for night in month.history:
+        for server in ENGINES:
+            before = night.before.get(server, {})
+            verified = sorted(set_id for set_id, state in before.items() if state == "verified")
+            for set_id in set(before) - set(night.sets.get(server, {})):
+                went += 1
+                moment = datetime.datetime.strptime(set_id, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.timezone.utc)
+                assert night.now - moment >= datetime.timedelta(days=7), (night.number, server, set_id)
+                assert set_id not in verified[-2:], (night.number, server, set_id)
+    assert went, "the policy of this test lets sets go, and none went"
+
+
+def test_what_is_kept_is_what_the_policy_says(month):
+    """Seven days whole, and beyond them a set a week."""
+    newest = month.history[-1]
+    for server in ENGINES:
+        ages = [(newest.now - datetime.datetime.strptime(set_id, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.timezone.utc)).days for set_id in newest.sets[server]]
+        if server != DOWN_FOR_LONG:
+            assert sum(age <= 7 for age in ages) in (7, 8) and 1 <= sum(age > 7 for age in ages) <= 5, (server, ages)
+
+
+def test_while_a_server_fails_nothing_of_it_goes(month):
+    for night in month.history:
+        if FAULTS.get(night.number, Fault(rot, "", None)).server == DOWN_FOR_LONG:
+            assert set(night.before[DOWN_FOR_LONG]) == set(night.sets[DOWN_FOR_LONG]), night.number
+
+
+def test_what_rotted_was_found_and_fetched_again(month):
+    assert month.fleet.run("backup1", f"sha1sum {month.nights.rotten} | cut -d' ' -f1").strip() == "".join(month.nights.rotten.split("/")[-2:])
+    assert len(month.fleet.run("backup1", f"find {BACKUPS}/alpha/quarantine -type f").split()) >= 1
+
+
+def test_a_run_that_was_killed_leaves_nothing_at_work_and_nothing_locked(month):
+    assert failed(month.runs[KILLED]) == {}
+    for machine in month.fleet.group:
+        assert month.fleet.run(machine, "pgrep -x rsync || true").split() == []
+        assert month.fleet.run(machine, "find /opt/haiwen/.seafleet/staging -mindepth 1 2>/dev/null || true").split() == []
+
+
+def test_the_report_tells_what_happened(month):
+    """Read after the month, with a server that is down at that time."""
+    day = month.fleet.group.directory / "report"
+    result = month.fleet.ok("report", report_dest=str(day))
+    for server in ENGINES:
+        assert server in result.output
+
+
+def test_an_older_set_equals_what_the_server_held_that_night(month):
+    fleet, nights = month.fleet, month.nights
+    kept = sorted(month.history[-1].sets[OLDER.server])
+    by_night = {number: next((set_id for set_id in kept if set_id in month.history[number].sets[OLDER.server] and set_id not in month.history[number].before[OLDER.server]), None)
+                for number in OLDER.nights if number < NIGHTS - 1}
+    number, set_id = next((number, set_id) for number, set_id in by_night.items() if set_id)
+    fleet.run(OLDER.server, f"rm -rf {fleet.root(OLDER.server)}")
+    fleet.ok("restore", OLDER.server, restore_set_id=set_id)
+    assert nights.differences(OLDER.server, f"night-{number}").startswith("equal to the manifest")
+
+
+def test_the_newest_verified_set_of_every_server_equals_what_it_held(month):
+    fleet, nights = month.fleet, month.nights
+    for server in ENGINES:
+        fleet.run(server, f"rm -rf {fleet.root(server)}")
+    fleet.run("echo", "for name in ccnet-db seafile-db seahub-db; do mariadb -e \"DROP DATABASE \\`$name\\`\"; done")
+    fleet.ok("restore")
+    for server in ENGINES:
+        assert nights.differences(server, f"night-{NIGHTS - 1}").startswith("equal to the manifest"), nights.differences(server, f"night-{NIGHTS - 1}")
