@@ -26,6 +26,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".build" / "logs"
 PASSED = ROOT / ".build" / "passed"
 HOSTS = [sys.executable, "tests/hosts/testhosts.py"]
+SYSTEM_PARTS = 4
+"""Into so many steps the files of tests/system are dealt, so that a few hosts are up at a time and none of the steps is the long one."""
 
 # What says which test of a failed step it was: the lines of pytest's summary, a task that failed, a target of ansible-test.
 CULPRIT = re.compile(r"^(FAILED |ERROR: |ERROR tests|fatal: |FATAL: )")
@@ -64,8 +66,11 @@ def all_steps() -> list[Step]:
         Step("image", [*HOSTS, "image", "debian12"], ("packages",), "the image of the test hosts", "machine"),
         Step("ee", [sys.executable, "tests/awx/ee.py"], ("venv",), "the execution environment of examples/awx-project", "machine"),
         Step("sanity", ["tools/steps/sanity"], ("venv",), "ansible-test sanity, all tests"),
-        Step("system-1", ["tools/steps/system", "1"], ("venv", "image"), "faults and whole ways on fresh hosts, first half", "code"),
-        Step("system-2", ["tools/steps/system", "2"], ("venv", "image"), "faults and whole ways on fresh hosts, second half", "code"),
+        Step("month", ["tools/steps/system", "month"], ("venv", "image"), "a month of nights over five hosts, with faults", "code"),
+        *(
+            Step(f"system-{part}", ["tools/steps/system", f"{part}/{SYSTEM_PARTS}"], ("venv", "image"), "faults and whole ways on fresh hosts", "code")
+            for part in range(1, SYSTEM_PARTS + 1)
+        ),
         Step("integration", ["tools/steps/integration"], ("venv", "image"), "ansible-test integration, every module on a host", "code"),
         *(
             Step(f"molecule-{name}", ["tools/steps/molecule", name], ("venv", "image"), "scenario on separate hosts", "code")
