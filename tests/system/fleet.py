@@ -198,7 +198,8 @@ class Run:
         command += ["--extra-vars", json.dumps(variables)]
         self.log = fleet.group.directory / f"{name}-{time.monotonic_ns()}.log"
         with open(self.log, "wb") as output:
-            self.process = subprocess.Popen(command, env=ansible_environment() | fleet.group.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, env=ansible_environment() | fleet.group.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
 
     @property
     def output(self) -> str:
