@@ -18,7 +18,7 @@ import typing as t
 
 import pytest
 
-from fleet import BACKUPS, Fleet
+from fleet import BACKUPS, PASSWORD, Fleet
 from nights import INTERPRETER, Nights
 
 ENGINES = {"alpha": "sqlite", "bravo": "sqlite", "charlie": "sqlite", "delta": "sqlite", "echo": "mariadb"}
@@ -76,7 +76,7 @@ def database_down(nights: Nights, server: str) -> Undo:
 def other_password(nights: Nights, server: str) -> Undo:
     """Fault 4: the password in Seafile's configuration is not the database's."""
     conf = f"{nights.fleet.root(server)}/conf"
-    nights.fleet.run(server, f"cp -a {conf} /root/conf && sed -i 's/^password *= *.*/password = not-it/' {conf}/seafile.conf")
+    nights.fleet.run(server, f"cp -a {conf} /root/conf && sed -i s/{PASSWORD}/not-it/ {conf}/*")
     return lambda: nights.fleet.run(server, f"cp -a /root/conf/. {conf}/ && rm -r /root/conf")
 
 
