@@ -75,12 +75,11 @@ def put_back(layout: ServerLayout) -> list[str]:
     for path, versions in sorted(_kept(layout).items()):
         place = os.path.join(layout.objects, path)
         kept = min(versions, key=lambda version: (not _is_right(version, path), os.lstat(version).st_ctime_ns))
-        if os.path.lexists(place) and os.path.samestat(os.lstat(kept), os.lstat(place)):
-            continue
-        if not os.path.lexists(place) or not _equal(kept, place):
-            changed.append(path)
-            if os.path.lexists(place):
-                _set_aside(layout, place, path)
+        if os.path.lexists(place) and _equal(kept, place):
+            continue  # never replaced, or by the same; what stands there may have other names, which a new file would not
+        changed.append(path)
+        if os.path.lexists(place):
+            _set_aside(layout, place, path)
         make_private_directory(os.path.dirname(place))
         os.rename(kept, place)
         sync_directory(os.path.dirname(place))
@@ -90,7 +89,6 @@ def put_back(layout: ServerLayout) -> list[str]:
 
 
 def _equal(one: str, other: str) -> bool:
-    # of one content, and then it does not matter which of the two stays
     return stat.S_ISREG(os.lstat(other).st_mode) and filecmp.cmp(one, other, shallow=False)
 
 

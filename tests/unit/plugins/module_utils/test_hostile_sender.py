@@ -69,8 +69,8 @@ def attacked(layout, tmp_path):
 
 
 def everything(top):
-    """Every path below I(top) with the content of files, but for quarantine and state."""
-    return {str(path.relative_to(top)): path.read_bytes() if path.is_file() else None
+    """Every path below I(top) with content and inode of files, but for quarantine and state."""
+    return {str(path.relative_to(top)): (path.read_bytes(), path.stat().st_ino) if path.is_file() else None
             for path in pathlib.Path(top).rglob("*") if not {"quarantine", "state", "bin"} & set(path.relative_to(top).parts)}
 
 
