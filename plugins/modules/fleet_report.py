@@ -137,7 +137,8 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import mak
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_time, utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 
-PAGE, FACTS = "fleet.html", "fleet.json"
+PAGE = "fleet.html"
+FACTS = "fleet.json"
 _LONGEST = 600
 _TOLD = ("server", "verdict", "age_seconds", "verified", "look")
 
