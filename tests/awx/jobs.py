@@ -128,7 +128,8 @@ class Controller:
         script = private / "inventory" / "hosts"
         script.write_text(f"#! /usr/bin/env python3\nprint({json.dumps(json.loads(hosts))!r})\n", encoding="utf-8")
         script.chmod(0o700)
-        arguments = ["-u", "root", "--forks=10"] + (["-l", limit] if limit else []) + (["-" + "v" * verbosity] if verbosity else []) + (["--check"] if check else [])
+        arguments = ["-u", "root", "--forks=10"] + (["-l", limit] if limit else []) + (["--check"] if check else [])
+        arguments += ["-" + "v" * verbosity] if verbosity else []
         self._write(private / "env" / "extravars", yaml.safe_dump({"awx_job_id": self._last, **(extra_vars or {})}))
         if credential:
             self._write(private / "env" / "tmpcredential", yaml.safe_dump(dict(credential)))
@@ -171,7 +172,8 @@ class Work:
             ansible_runner.interface.run(streamer="transmit", _output=output, private_data_dir=str(private), **arguments)
         with open(transmitted, "rb") as source, open(self.stream, "wb") as output:
             self.process = subprocess.Popen(
-                ["podman", "exec", "--interactive", self.container, "/opt/builder/bin/entrypoint", "dumb-init", "ansible-runner", "worker", "--private-data-dir=/runner"],
+                ["podman", "exec", "--interactive", self.container, "/opt/builder/bin/entrypoint", "dumb-init",
+                 "ansible-runner", "worker", "--private-data-dir=/runner"],
                 stdin=source, stdout=output, env=testhosts.podman_environment())
 
     def __enter__(self) -> Work:

@@ -28,7 +28,8 @@ def first(controller: Controller, prepared: Job) -> types.SimpleNamespace:
 @pytest.fixture(scope="module")
 def told(controller: Controller, first: types.SimpleNamespace) -> Job:
     """All servers with everything that -vvv tells; one of them fails. A login for databases comes with the job, as from a credential."""
-    return controller.run("backup.yml", limit="files:cloud:broken", verbosity=3, credential={"restore_db_login_user": "admin", "restore_db_login_password": LOGIN_PASSWORD})
+    login = {"restore_db_login_user": "admin", "restore_db_login_password": LOGIN_PASSWORD}
+    return controller.run("backup.yml", limit="files:cloud:broken", verbosity=3, credential=login)
 
 
 def test_a_limited_job_backs_up_that_server_alone(controller, first):
@@ -126,4 +127,3 @@ def test_a_host_whose_key_is_not_in_the_project_is_not_spoken_to(controller, tol
     finally:
         known.write_text(kept, encoding="utf-8")
     assert job.status == "failed" and "Host key verification failed" in job.plain
-
