@@ -241,6 +241,10 @@ def as_failure(error: sqlite3.Error, path: str, busy_timeout: float = 0) -> Seaf
     return SeafileError("sqlite-corrupt", path, text)
 
 
+_WAIT = 1.0
+"""Seconds that SQLite waits for a lock by itself: only in between does a signal reach Python, such as the one that ends the module."""
+
+
 class _HotJournal(Exception):
     """The database needs a rollback before it can be read. Caught by :func:`snapshot`."""
 
@@ -252,16 +256,9 @@ def connect(path: str, mode: str, timeout: float = 0) -> sqlite3.Connection:
 
 
 def _backup(real: str, copy: str, busy_timeout: float) -> None:
-    source = connect(real, "ro", busy_timeout)
+    source = connect(real, "ro", min(busy_timeout, _WAIT))
     try:
-        try:
-            # The transaction is what waits for the lock; Connection.backup alone would wait for ever
-            source.execute("BEGIN")
-            source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError as error:
-            if "readonly" in str(error):
-                raise _HotJournal from None
-            raise
+        _begin(source, time.monotonic() + busy_timeout)
         target = connect(copy, "rw")
         try:
             target.execute("PRAGMA synchronous=OFF")
@@ -270,6 +267,22 @@ def _backup(real: str, copy: str, busy_timeout: float) -> None:
             target.close()
     finally:
         source.close()
+
+
+def _begin(source: sqlite3.Connection, deadline: float) -> None:
+    """Begin to read. The transaction is what waits for the lock; Connection.backup alone would wait for ever."""
+    while True:
+        try:
+            source.execute("BEGIN")
+            source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            if "readonly" in str(error):
+                raise _HotJournal from None
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                raise
+        if source.in_transaction:
+            source.execute("ROLLBACK")
 
 
 def _copy_with_journal(real: str, copy: str, busy_timeout: float) -> None:

@@ -9,10 +9,11 @@ import os
 import pathlib
 import sqlite3
 import stat
+import time
 
 import pytest
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import sqlite_files
+from ansible_collections.seafleet.seafile.plugins.module_utils import audience, sqlite_files
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 
 from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils import real_sets, sqlite_makers as makers
@@ -150,6 +151,22 @@ def test_a_lock_that_is_freed_in_time_is_waited_for(source, copy):
         sqlite_files.snapshot(source, copy, 20)
         stopper.wait()
     assert makers.rows(copy) == (20, 6000)
+
+
+def test_the_wait_for_a_lock_ends_when_nobody_waits_for_the_result(source, copy):
+    """What listens at the other end is gone, as after a cancelled job; SQLite waiting by itself would not let the signal through."""
+    makers.database(source)
+    listened, told = os.pipe()
+    os.close(listened)
+    try:
+        with makers.other_process(source, "BEGIN EXCLUSIVE"):
+            began = time.monotonic()
+            with pytest.raises(audience.Abandoned):
+                with audience.while_awaited(every=0.2, descriptor=told):
+                    sqlite_files.snapshot(source, copy, 600)
+    finally:
+        os.close(told)
+    assert time.monotonic() - began < 60
 
 
 def test_a_missing_database_is_never_created(source, copy):
