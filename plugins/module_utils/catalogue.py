@@ -57,7 +57,10 @@ def of_host(backup_root: str, now: datetime.datetime, policies: t.Mapping[str, t
     results = _run_results(backup_root, problems)
     last = _last_runs(results)
     return {
-        "format": FORMAT, "looked": as_text(now), "backup_root": backup_root, "room": room(backup_root),
+        "format": FORMAT,
+        "looked": as_text(now),
+        "backup_root": backup_root,
+        "room": room(backup_root),
         "runs": [{key: run[key] for key in ("run_id", "playbook", "began", "ended", "totals")} for run in results[:MOST_DRILLS]],
         "problems": problems,
         "servers": [of_server(ServerLayout(backup_root, name), name, now, last.get(name), (policies or {}).get(name)) for name in servers(backup_root)],
@@ -81,8 +84,16 @@ def of_server(layout: ServerLayout, server: str, now: datetime.datetime, last_ru
         states[row["state"]] += 1
     goes, frozen = _retention(layout, rows, now, policy, problems)
     return {
-        "server": server, "goes": goes, "frozen": frozen, "sets": rows, "states": states, "drills": _drills(layout, problems), "last_run": _newer(last_run, rows),
-        "quarantine_files": _files_below(layout.quarantine), "problems": problems}
+        "server": server,
+        "goes": goes,
+        "frozen": frozen,
+        "sets": rows,
+        "states": states,
+        "drills": _drills(layout, problems),
+        "last_run": _newer(last_run, rows),
+        "quarantine_files": _files_below(layout.quarantine),
+        "problems": problems,
+    }
 
 
 def newest(rows: t.Iterable[Row], *states: str) -> Row | None:
@@ -136,17 +147,37 @@ def _sealed(layout: ServerLayout, set_id: str) -> Row:
     began = _moment(row.get("began")) or _id_moment(set_id)
     sealed = _moment(row.get("sealed"))
     found = {
-        "set_id": set_id, "state": row["state"], "began": began, "ended": sealed, "seconds": seconds_between(began, sealed),
-        "bytes": _number(row.get("bytes")), "new_bytes": _number(objects.get("bytes_transferred")), "new_objects": _number(objects.get("transferred")),
-        "libraries": _number(row.get("libraries")), "engine": _text(row.get("engine")), "version": _text(row.get("version")),
-        "reasons": _texts(row["reasons"], MOST_REASONS), "warnings": _texts(manifest.get("warnings"), MOST_REASONS),
-        "checked": None, "level": None, "findings": 0, "objects": None, "damaged_here": 0, "damaged_at_source": 0}
+        "set_id": set_id,
+        "state": row["state"],
+        "began": began,
+        "ended": sealed,
+        "seconds": seconds_between(began, sealed),
+        "bytes": _number(row.get("bytes")),
+        "new_bytes": _number(objects.get("bytes_transferred")),
+        "new_objects": _number(objects.get("transferred")),
+        "libraries": _number(row.get("libraries")),
+        "engine": _text(row.get("engine")),
+        "version": _text(row.get("version")),
+        "reasons": _texts(row["reasons"], MOST_REASONS),
+        "warnings": _texts(manifest.get("warnings"), MOST_REASONS),
+        "checked": None,
+        "level": None,
+        "findings": 0,
+        "objects": None,
+        "damaged_here": 0,
+        "damaged_at_source": 0,
+    }
     if record:
         libraries = record["damaged_libraries"]
         source = sum(1 for library in libraries if library["where"] == SOURCE)
         found.update(
-            checked=_moment(record["ended"]), level=_text(record["level"]), findings=record["findings_total"], objects=_objects(record),
-            damaged_here=len(libraries) - source, damaged_at_source=source)
+            checked=_moment(record["ended"]),
+            level=_text(record["level"]),
+            findings=record["findings_total"],
+            objects=_objects(record),
+            damaged_here=len(libraries) - source,
+            damaged_at_source=source,
+        )
         if row["state"] == VERIFIED:
             found["reasons"] = _texts(record["reasons"], MOST_REASONS)  # what is damaged on the server itself
     return found
@@ -233,10 +264,18 @@ def _drills(layout: ServerLayout, problems: list[str]) -> list[Row]:
         passed = value.get("state") == "passed"
         if len(rows) >= MOST_DRILLS and not (passed and all(row["state"] != "passed" for row in rows)):
             continue
-        rows.append({
-            "id": name[:-len(".json")], "state": "passed" if passed else "failed", "began": _moment(value.get("began")), "ended": _moment(value.get("ended")),
-            "set_id": _text(value.get("set_id")), "recovery_seconds": _number(value.get("recovery_seconds")),
-            "lost_seconds": _number(value.get("lost_seconds")), "reasons": _texts(value.get("reasons"), MOST_REASONS)})
+        rows.append(
+            {
+                "id": name[: -len(".json")],
+                "state": "passed" if passed else "failed",
+                "began": _moment(value.get("began")),
+                "ended": _moment(value.get("ended")),
+                "set_id": _text(value.get("set_id")),
+                "recovery_seconds": _number(value.get("recovery_seconds")),
+                "lost_seconds": _number(value.get("lost_seconds")),
+                "reasons": _texts(value.get("reasons"), MOST_REASONS),
+            }
+        )
         if len(rows) >= MOST_DRILLS and any(row["state"] == "passed" for row in rows):
             break
     return rows
@@ -253,10 +292,16 @@ def _run_results(backup_root: str, problems: list[str]) -> list[Row]:
             problems.append(f"{os.path.join(directory, name)} is not what was written there")
             continue
         totals = value.get("totals")
-        found.append({
-            "run_id": name[:-len(".json")], "playbook": _text(value.get("playbook")), "began": _moment(value.get("began")), "ended": _moment(value["ended"]),
-            "totals": {str(key): number for key, number in totals.items() if _number(number) is not None} if isinstance(totals, dict) else {},
-            "servers": [row for row in value["servers"] if isinstance(row, dict)]})
+        found.append(
+            {
+                "run_id": name[: -len(".json")],
+                "playbook": _text(value.get("playbook")),
+                "began": _moment(value.get("began")),
+                "ended": _moment(value["ended"]),
+                "totals": {str(key): number for key, number in totals.items() if _number(number) is not None} if isinstance(totals, dict) else {},
+                "servers": [row for row in value["servers"] if isinstance(row, dict)],
+            }
+        )
     return found
 
 
@@ -272,9 +317,15 @@ def _last_runs(results: t.Sequence[Row]) -> dict[str, Row]:
                 continue
             began, ended = _moment(row.get("began")) or run["began"], _moment(row.get("ended")) or run["ended"]
             last[server] = {
-                "state": state, "code": _text(row.get("code")), "message": _text(row.get("message")), "began": began, "ended": ended,
+                "state": state,
+                "code": _text(row.get("code")),
+                "message": _text(row.get("message")),
+                "began": began,
+                "ended": ended,
                 "seconds": _number(row.get("seconds")) if _number(row.get("seconds")) is not None else seconds_between(began, ended),
-                "set_id": _text(row.get("set_id")), "run_id": run["run_id"]}
+                "set_id": _text(row.get("set_id")),
+                "run_id": run["run_id"],
+            }
     return last
 
 
@@ -289,8 +340,24 @@ def _newer(told: Row | None, rows: t.Sequence[Row]) -> Row | None:
         if row["state"] == PARTIAL:
             if not row["reasons"]:
                 continue  # it may be at work now
-            return {"state": "failed", "code": None, "message": row["reasons"][0], "began": row["began"], "ended": row["began"], "seconds": None,
-                    "set_id": row["set_id"], "run_id": None}
-        return {"state": row["state"], "code": None, "message": row["reasons"][0] if row["state"] == DAMAGED and row["reasons"] else None,
-                "began": row["began"], "ended": row["ended"] or row["began"], "seconds": row["seconds"], "set_id": row["set_id"], "run_id": None}
+            return {
+                "state": "failed",
+                "code": None,
+                "message": row["reasons"][0],
+                "began": row["began"],
+                "ended": row["began"],
+                "seconds": None,
+                "set_id": row["set_id"],
+                "run_id": None,
+            }
+        return {
+            "state": row["state"],
+            "code": None,
+            "message": row["reasons"][0] if row["state"] == DAMAGED and row["reasons"] else None,
+            "began": row["began"],
+            "ended": row["ended"] or row["began"],
+            "seconds": row["seconds"],
+            "set_id": row["set_id"],
+            "run_id": None,
+        }
     return told

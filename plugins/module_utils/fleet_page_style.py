@@ -21,7 +21,8 @@ STYLE = """
 }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
-body { margin: 0; background: var(--ground); color: var(--text); font: 16px/1.5 Inter, system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif;
+body { margin: 0; background: var(--ground); color: var(--text);
+  font: 16px/1.5 Inter, system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif;
   font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 a { color: inherit; text-decoration-color: var(--soft); text-underline-offset: .18em; }
 a:hover { text-decoration-color: currentColor; }
@@ -39,7 +40,8 @@ p { margin: .35rem 0; }
 .soft { color: var(--soft); }
 .small { font-size: .875rem; }
 .mono { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; font-size: .92em; }
-.headline { font-size: clamp(1.4rem, 3.4vw, 2.1rem); font-weight: 700; letter-spacing: -.025em; line-height: 1.2; margin: 1.1rem 0 .5rem; max-width: 46rem; text-wrap: balance; }
+.headline { font-size: clamp(1.4rem, 3.4vw, 2.1rem); font-weight: 700; letter-spacing: -.025em; line-height: 1.2; margin: 1.1rem 0 .5rem;
+  max-width: 46rem; text-wrap: balance; }
 .card { background: var(--card); border-radius: 14px; box-shadow: var(--shadow); }
 .share { display: flex; gap: 3px; height: 12px; margin: 1.4rem 0 .6rem; border-radius: 6px; overflow: hidden; }
 .share span { min-width: 8px; background: var(--good); }
@@ -52,14 +54,16 @@ p { margin: .35rem 0; }
 .tiles dt { color: var(--soft); font-size: .875rem; }
 .tiles dd { margin: .1rem 0 0; font-size: 1.45rem; font-weight: 650; letter-spacing: -.02em; line-height: 1.25; }
 .tiles dd small { display: block; font-size: .8125rem; font-weight: 400; letter-spacing: 0; color: var(--soft); }
-.verdict { display: inline-flex; gap: .4rem; align-items: center; white-space: nowrap; font-weight: 600; font-size: .875rem; padding: .16rem .6rem .16rem .45rem;
+.verdict { display: inline-flex; gap: .4rem; align-items: center; white-space: nowrap; font-weight: 600; font-size: .875rem;
+  padding: .16rem .6rem .16rem .45rem;
   border-radius: 99px; background: var(--faint); color: var(--soft); }
 .verdict svg { width: 1em; height: 1em; flex: none; }
 .verdict.kept, .verdict.verified, .verdict.passed { color: var(--good); background: var(--good-ground); }
 .verdict.overdue, .verdict.never, .verdict.damaged, .verdict.failed { color: var(--bad); background: var(--bad-ground); }
 .verdict.attention, .verdict.partial { color: var(--warn); background: var(--warn-ground); }
 .first { list-style: none; margin: 0; padding: 0; display: grid; gap: .7rem; }
-.first > li { padding: .9rem 1.1rem; display: grid; grid-template-columns: minmax(11rem, 16rem) 1fr; gap: .3rem 1.2rem; border-left: 5px solid var(--warn); border-radius: 10px; }
+.first > li { padding: .9rem 1.1rem; display: grid; grid-template-columns: minmax(11rem, 16rem) 1fr; gap: .3rem 1.2rem;
+  border-left: 5px solid var(--warn); border-radius: 10px; }
 .first > li.overdue, .first > li.never { border-left-color: var(--bad); }
 .first > li.unknown { border-left: 5px double var(--soft); }
 .first .name { font-weight: 650; display: block; margin-bottom: .35rem; }

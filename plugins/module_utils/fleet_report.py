@@ -29,8 +29,14 @@ _DAY = 86400
 Row = t.Dict[str, t.Any]
 
 
-def build(places: t.Sequence[t.Mapping[str, t.Any]], now: datetime.datetime, title: str, promise_hours: float,
-          promises: t.Mapping[str, float] | None = None, drill_days: float = 0) -> Row:
+def build(
+    places: t.Sequence[t.Mapping[str, t.Any]],
+    now: datetime.datetime,
+    title: str,
+    promise_hours: float,
+    promises: t.Mapping[str, float] | None = None,
+    drill_days: float = 0,
+) -> Row:
     """Return the report.
 
     :arg places: each place of backups with C(backup_host), C(backup_root), C(servers) (the names that the inventory says are kept there) and
@@ -51,27 +57,61 @@ def build(places: t.Sequence[t.Mapping[str, t.Any]], now: datetime.datetime, tit
         for name in place["servers"]:
             promise = (promises or {}).get(name, promise_hours)
             row = {
-                "server": name, "backup_host": place["backup_host"], "backup_root": place["backup_root"], "promise_hours": promise,
-                **_empty(failed.get(name)), **known.get(name, {})}
+                "server": name,
+                "backup_host": place["backup_host"],
+                "backup_root": place["backup_root"],
+                "promise_hours": promise,
+                **_empty(failed.get(name)),
+                **known.get(name, {}),
+            }
             servers.append({**row, **_judged(row, now, promise, drill_days, None if found else place.get("message") or "it could not be read")})
         strangers += [_stranger(place, row) for name, row in sorted(known.items()) if name not in place["servers"]]
     servers.sort(key=lambda row: (ORDER.index(row["verdict"]), -(row["age_seconds"] or 0), row["server"]))
     return {
-        "format": FORMAT, "made": as_text(now), "title": title, "version": VERSION, "promise_hours": promise_hours, "drill_days": drill_days,
-        "totals": _totals(servers, now), "servers": servers, "hosts": hosts, "strangers": strangers}
+        "format": FORMAT,
+        "made": as_text(now),
+        "title": title,
+        "version": VERSION,
+        "promise_hours": promise_hours,
+        "drill_days": drill_days,
+        "totals": _totals(servers, now),
+        "servers": servers,
+        "hosts": hosts,
+        "strangers": strangers,
+    }
 
 
 def _empty(last_run: t.Mapping[str, t.Any] | None) -> Row:
     run = {key: value for key, value in last_run.items() if key != "server"} if last_run else None
-    return {"sets": [], "states": dict.fromkeys(catalogue.STATES, 0), "drills": [], "last_run": run, "quarantine_files": 0, "goes": [], "frozen": [], "problems": []}
+    return {
+        "sets": [],
+        "states": dict.fromkeys(catalogue.STATES, 0),
+        "drills": [],
+        "last_run": run,
+        "quarantine_files": 0,
+        "goes": [],
+        "frozen": [],
+        "problems": [],
+    }
 
 
 def _host(place: t.Mapping[str, t.Any], found: t.Mapping[str, t.Any] | None) -> Row:
-    row: Row = {"look": [], "backup_host": place["backup_host"], "backup_root": place["backup_root"], "read": bool(found), "message": None if found else place.get("message"),
-                "servers": len(place["servers"])}
+    row: Row = {
+        "look": [],
+        "backup_host": place["backup_host"],
+        "backup_root": place["backup_root"],
+        "read": bool(found),
+        "message": None if found else place.get("message"),
+        "servers": len(place["servers"]),
+    }
     if found:
-        row.update(room=found["room"], free_percent=_free(found["room"], ""), free_inodes_percent=_free(found["room"], "inodes"), runs=found["runs"],
-                   problems=found["problems"])
+        row.update(
+            room=found["room"],
+            free_percent=_free(found["room"], ""),
+            free_inodes_percent=_free(found["room"], "inodes"),
+            runs=found["runs"],
+            problems=found["problems"],
+        )
     return dict(row, look=of_host(row))
 
 
@@ -94,8 +134,13 @@ def of_host(host: t.Mapping[str, t.Any]) -> list[dict[str, str]]:
 
 def _stranger(place: t.Mapping[str, t.Any], row: Row) -> Row:
     newest = catalogue.newest(row["sets"], *_SEALED)
-    return {"server": row["server"], "backup_host": place["backup_host"], "backup_root": place["backup_root"], "sets": len(row["sets"]),
-            "newest": newest["began"] if newest else None}
+    return {
+        "server": row["server"],
+        "backup_host": place["backup_host"],
+        "backup_root": place["backup_root"],
+        "sets": len(row["sets"]),
+        "newest": newest["began"] if newest else None,
+    }
 
 
 def _totals(servers: t.Sequence[Row], now: datetime.datetime) -> Row:
@@ -103,11 +148,14 @@ def _totals(servers: t.Sequence[Row], now: datetime.datetime) -> Row:
     recent = [row for server in servers for row in server["sets"] if row["state"] in _SEALED and row["began"] and row["began"] >= day_ago]
     ages = [server["age_seconds"] for server in servers if server["age_seconds"] is not None]
     return {
-        "servers": len(servers), **{verdict: sum(1 for server in servers if server["verdict"] == verdict) for verdict in ORDER},
+        "servers": len(servers),
+        **{verdict: sum(1 for server in servers if server["verdict"] == verdict) for verdict in ORDER},
         "promise_kept": sum(1 for server in servers if server["verdict"] in (KEPT, ATTENTION)),
         "bytes": sum(server["newest"]["bytes"] or 0 for server in servers if server["newest"]),
-        "new_bytes": sum(row["new_bytes"] or 0 for row in recent), "oldest_seconds": max(ages) if ages else None,
-        "sets": sum(sum(server["states"][state] for state in _SEALED) for server in servers)}
+        "new_bytes": sum(row["new_bytes"] or 0 for row in recent),
+        "oldest_seconds": max(ages) if ages else None,
+        "sets": sum(sum(server["states"][state] for state in _SEALED) for server in servers),
+    }
 
 
 # -- one server ----------------------------------------------------------------------------------------------------
@@ -140,8 +188,14 @@ def _judged(row: t.Mapping[str, t.Any], now: datetime.datetime, promise: float, 
         look.append(_say(f"old sets are not pruned: {row['frozen'][0]}", "look at the newest sets and at the clocks"))
     if verdict == KEPT and look:
         verdict = ATTENTION
-    return {"verdict": verdict, "age_seconds": age, "verified": verified["set_id"] if verified else None, "verified_began": verified["began"] if verified else None,
-            "newest": newest, "look": look}
+    return {
+        "verdict": verdict,
+        "age_seconds": age,
+        "verified": verified["set_id"] if verified else None,
+        "verified_began": verified["began"] if verified else None,
+        "newest": newest,
+        "look": look,
+    }
 
 
 def _say(text: str, next_step: str) -> dict[str, str]:

@@ -41,7 +41,7 @@ def table(heads: t.Sequence[str], rows: t.Sequence[t.Sequence[str]], right: t.Co
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_CELL else text[:_LONGEST_CELL - 3] + "..."
+    return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 3] + "..."
 
 
 def lines(report: t.Mapping[str, t.Any]) -> list[str]:
@@ -52,10 +52,16 @@ def lines(report: t.Mapping[str, t.Any]) -> list[str]:
     look += [line for host in report["hosts"] for line in _look(host["backup_host"], host["look"])]
     if look:
         found += ["", "Look at these first:", *look]
-    found += ["", *table(("BACKUP HOST", "DIRECTORY", "SERVERS", "FREE", "FREE INODES"), [_host(host) for host in report["hosts"]], ("SERVERS", "FREE", "FREE INODES"))]
+    found += [
+        "",
+        *table(("BACKUP HOST", "DIRECTORY", "SERVERS", "FREE", "FREE INODES"), [_host(host) for host in report["hosts"]], ("SERVERS", "FREE", "FREE INODES")),
+    ]
     if report["strangers"]:
-        found += ["", "Kept, but not in this inventory: " + ", ".join(
-            printable(f"{row['server']} ({row['backup_host']}, newest set {short(row['newest'])})") for row in report["strangers"])]
+        found += [
+            "",
+            "Kept, but not in this inventory: "
+            + ", ".join(printable(f"{row['server']} ({row['backup_host']}, newest set {short(row['newest'])})") for row in report["strangers"]),
+        ]
     return found
 
 
@@ -67,9 +73,17 @@ def _row(server: t.Mapping[str, t.Any]) -> list[str]:
 
     unseen = server["verdict"] == UNKNOWN
     return [
-        WORDS[server["verdict"]], server["server"], short(server["verified_began"]) if server["verified_began"] else "-",
-        "-" if unseen else fleet_report.age(server["age_seconds"]), newest.get("state") or "-", told("bytes", words.size), told("new_bytes", words.size),
-        told("seconds", words.duration), f"{drill['state']} {short(drill['ended'])[:10]}" if drill else "-", server["backup_host"] or "-"]
+        WORDS[server["verdict"]],
+        server["server"],
+        short(server["verified_began"]) if server["verified_began"] else "-",
+        "-" if unseen else fleet_report.age(server["age_seconds"]),
+        newest.get("state") or "-",
+        told("bytes", words.size),
+        told("new_bytes", words.size),
+        told("seconds", words.duration),
+        f"{drill['state']} {short(drill['ended'])[:10]}" if drill else "-",
+        server["backup_host"] or "-",
+    ]
 
 
 def _host(host: t.Mapping[str, t.Any]) -> list[str]:
@@ -77,8 +91,10 @@ def _host(host: t.Mapping[str, t.Any]) -> list[str]:
     if not host["read"]:
         return row + ["NOT SEEN", "-"]
     free = host["free_percent"]
-    return row + [words.size(host["room"]["free_bytes"]) + (f" ({free} %)" if free is not None else ""),
-                  f"{host['free_inodes_percent']} %" if host["free_inodes_percent"] is not None else "-"]
+    return row + [
+        words.size(host["room"]["free_bytes"]) + (f" ({free} %)" if free is not None else ""),
+        f"{host['free_inodes_percent']} %" if host["free_inodes_percent"] is not None else "-",
+    ]
 
 
 def _look(name: str, entries: t.Iterable[t.Mapping[str, str]]) -> list[str]:

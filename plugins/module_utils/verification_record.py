@@ -212,7 +212,8 @@ def _what_was_read(record: t.Mapping[str, t.Any]) -> list[str]:
         f"{sum(record['trusted'].values())} proved before and still there, in {record['libraries']} "
         + ("library" if record["libraries"] == 1 else "libraries")]
     if record["scrubbed"]["files"]:
-        lines.append(f"read again of what was proved long ago: {words.count(record['scrubbed']['files'], 'object')} ({words.size(record['scrubbed']['bytes'])})")
+        scrubbed = record["scrubbed"]
+        lines.append(f"read again of what was proved long ago: {words.count(scrubbed['files'], 'object')} ({words.size(scrubbed['bytes'])})")
     absent = sum(record["legally_missing"].values())
     if absent:
         lines.append(f"missing by Seafile's own rules (history limit, base commits): {absent}")

@@ -145,7 +145,9 @@ def inform(module):
 
 
 def main():
-    module = AnsibleModule(argument_spec={"backup_root": {"type": "path", "required": True}, "policies": {"type": "dict", "default": {}}}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={"backup_root": {"type": "path", "required": True}, "policies": {"type": "dict", "default": {}}}, supports_check_mode=True
+    )
     run_module(module, inform)
 
 

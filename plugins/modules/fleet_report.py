@@ -164,7 +164,7 @@ def place_of(result):
         return dict(place, catalogue=result)
     message = " ".join(str(result.get("msg") or "it gave no answer").split())
     host = f"{place['backup_host']}: "
-    return dict(place, message=(message[len(host):] if message.startswith(host) else message)[:_LONGEST])
+    return dict(place, message=(message[len(host) :] if message.startswith(host) else message)[:_LONGEST])
 
 
 def places_of(params):
@@ -211,11 +211,18 @@ def make(module):
         promises = {server: float(hours) for server, hours in params["promises"].items()}
     except (TypeError, ValueError):
         raise SeafileError("report-places", "promises", "they are not hours by server") from None
-    report = json.loads(fleet_report.as_json(fleet_report.build(
-        places_of(params), utc_now(), params["title"], params["promise_hours"], promises, params["drill_days"])))
+    report = json.loads(
+        fleet_report.as_json(fleet_report.build(places_of(params), utc_now(), params["title"], params["promise_hours"], promises, params["drill_days"]))
+    )
     lines = report_table.lines(report)
-    result = {"changed": False, "headline": fleet_report.headline(report), "lines": lines, "totals": report["totals"],
-              "servers": [{key: server[key] for key in _TOLD} for server in report["servers"]], "files": []}
+    result = {
+        "changed": False,
+        "headline": fleet_report.headline(report),
+        "lines": lines,
+        "totals": report["totals"],
+        "servers": [{key: server[key] for key in _TOLD} for server in report["servers"]],
+        "files": [],
+    }
     directory = params["dest"]
     if not directory:
         return result
@@ -226,7 +233,12 @@ def make(module):
     result["changed"] = True
     if module._diff:
         told = report_table.lines(before) if before else []
-        result["diff"] = {"before": "\n".join(told) + "\n" if told else "", "after": "\n".join(lines) + "\n", "before_header": directory, "after_header": directory}
+        result["diff"] = {
+            "before": "\n".join(told) + "\n" if told else "",
+            "after": "\n".join(lines) + "\n",
+            "before_header": directory,
+            "after_header": directory,
+        }
     if not module.check_mode:
         make_private_directory(directory)
         # the page last: who reads it finds the facts beside it

@@ -27,8 +27,18 @@ class Browser:
         # it reads commands from descriptor 3 and answers on 4, each message ended by a zero byte
         to_read, self._to_write = os.pipe()
         self._to_listen, to_answer = os.pipe()
-        command = [program, "--headless", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-                   "--disable-background-networking", "--disable-component-update", f"--user-data-dir={self._directory}"]
+        command = [
+            program,
+            "--headless",
+            "--remote-debugging-pipe",
+            "--no-first-run",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+            "--disable-background-networking",
+            "--disable-component-update",
+            f"--user-data-dir={self._directory}",
+        ]
         if os.geteuid() == 0:
             command.append("--no-sandbox")  # its sandbox does not start as root
 
@@ -38,8 +48,9 @@ class Browser:
             os.dup2(reads, 3)
             os.dup2(answers, 4)
 
-        self._process = subprocess.Popen(command, preexec_fn=arrange, close_fds=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                         stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            command, preexec_fn=arrange, close_fds=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         os.close(to_read)
         os.close(to_answer)
         self._numbers = itertools.count(1)
@@ -119,4 +130,6 @@ class Browser:
 
     def pdf(self, path: pathlib.Path) -> None:
         """Print the page."""
-        path.write_bytes(base64.b64decode(self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True, paperWidth=8.27, paperHeight=11.69)["data"]))
+        path.write_bytes(
+            base64.b64decode(self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True, paperWidth=8.27, paperHeight=11.69)["data"])
+        )

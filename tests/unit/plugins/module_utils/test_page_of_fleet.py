@@ -16,7 +16,17 @@ from ansible_collections.seafleet.seafile.tests.unit.plugins.module_utils import
 
 NOW = as_time("2026-11-23T06:00:00Z")
 VOID = {"meta", "link", "br", "hr", "img"}
-EVIL = ['<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "' onmouseover='x", "&lt;b&gt;", "javascript:alert(1)", "\x1b[31mred\x07", "\u202eevil", "]]>", "--><b>"]
+EVIL = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='x",
+    "&lt;b&gt;",
+    "javascript:alert(1)",
+    "\x1b[31mred\x07",
+    "\u202eevil",
+    "]]>",
+    "--><b>",
+]
 
 
 class Reader(html.parser.HTMLParser):
@@ -49,15 +59,25 @@ def page_of(tmp_path, name="files", reason="it broke", title="Backups"):
     """The page of a fleet whose every name and text somebody chose."""
     for night in range(1, 24):
         records.sealed(tmp_path, "files", f"202611{night:02}T030000Z", records.verification())
-    records.sealed(tmp_path, "files", "20261123T040000Z", records.verification("damaged", libraries=[records.damage("backup", name)], reasons=[reason]),
-                   seafile={"version": name}, engine=name, warnings=[reason])
+    records.sealed(
+        tmp_path,
+        "files",
+        "20261123T040000Z",
+        records.verification("damaged", libraries=[records.damage("backup", name)], reasons=[reason]),
+        seafile={"version": name},
+        engine=name,
+        warnings=[reason],
+    )
     records.drill(tmp_path, "files", "20261122T040000Z", state="failed", reasons=[reason], set_id=name)
     records.partial(tmp_path, "files", "20261123T050000Z", reason)
     found = catalogue.of_host(str(tmp_path), NOW)
     for row in found["servers"]:
         row["server"] = name
-    places = [{"backup_host": name, "backup_root": f"/{name}", "servers": [name], "catalogue": found},
-              {"backup_host": name, "backup_root": name, "servers": [name], "message": reason}, {"backup_host": name, "backup_root": name, "servers": [], "catalogue": found}]
+    places = [
+        {"backup_host": name, "backup_root": f"/{name}", "servers": [name], "catalogue": found},
+        {"backup_host": name, "backup_root": name, "servers": [name], "message": reason},
+        {"backup_host": name, "backup_root": name, "servers": [], "catalogue": found},
+    ]
     return fleet_page.page(fleet_report.build(places, NOW, title, 26))
 
 
@@ -91,7 +111,14 @@ def test_every_table_has_a_caption_and_heads_and_every_picture_says_what_it_show
 def test_what_is_to_be_looked_at_comes_before_the_servers_and_each_links_to_its_own(tmp_path):
     page = page_of(tmp_path, name="files.example.org", reason="no route to host")
     text = Reader(page).text
-    assert text.index("Look at these first") < text.index("All servers") < text.index("Server by server") < text.index("Restore drills") < text.index("What is pruned next") < text.index("Backup hosts")
+    assert (
+        text.index("Look at these first")
+        < text.index("All servers")
+        < text.index("Server by server")
+        < text.index("Restore drills")
+        < text.index("What is pruned next")
+        < text.index("Backup hosts")
+    )
     assert "could not be read: no route to host" in text and "Its backup host" in text
     assert 'href="#server-1"' in page and 'id="server-1"' in page
 
@@ -104,7 +131,9 @@ def test_a_fleet_without_a_server_has_a_page_too():
 def test_many_sets_are_cut_and_the_page_says_so(tmp_path):
     for number in range(60):
         records.sealed(tmp_path, "files", f"202610{number % 28 + 1:02}T{number // 28:02}0000Z", records.verification())
-    made = fleet_report.build([{"backup_host": "b", "backup_root": "/b", "servers": ["files"], "catalogue": catalogue.of_host(str(tmp_path), NOW)}], NOW, "t", 26)
+    made = fleet_report.build(
+        [{"backup_host": "b", "backup_root": "/b", "servers": ["files"], "catalogue": catalogue.of_host(str(tmp_path), NOW)}], NOW, "t", 26
+    )
     assert "20 older ones are in the JSON file" in Reader(fleet_page.page(made)).text
 
 
@@ -114,7 +143,10 @@ def test_many_sets_are_cut_and_the_page_says_so(tmp_path):
 def test_elements_escape_what_is_not_markup():
     inner = markup.element("b", "<&>\"'")
     assert inner == "<b>&lt;&amp;&gt;&quot;&#x27;</b>"
-    assert markup.element("a", inner, None, 3, href='x"y', class_="k", aria_label="l", hidden=True, title=None) == f'<a href="x&quot;y" class="k" aria-label="l" hidden>{inner}3</a>'
+    assert (
+        markup.element("a", inner, None, 3, href='x"y', class_="k", aria_label="l", hidden=True, title=None)
+        == f'<a href="x&quot;y" class="k" aria-label="l" hidden>{inner}3</a>'
+    )
     assert markup.element("br") == "<br/>" and markup.joined("a", "<", separator=", ") == "a, &lt;"
 
 

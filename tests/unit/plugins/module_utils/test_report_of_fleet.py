@@ -56,7 +56,9 @@ def test_a_server_may_be_promised_something_else(tmp_path):
 def test_a_newer_set_that_is_damaged_or_never_verified_does_not_keep_a_promise(tmp_path):
     records.sealed(tmp_path, "files", "20261101T030000Z", records.verification())
     records.sealed(tmp_path, "files", OLD)
-    records.sealed(tmp_path, "files", NEW, records.verification("damaged", libraries=[records.damage("backup")], reasons=["Films: 1 object damaged in this backup."]))
+    records.sealed(
+        tmp_path, "files", NEW, records.verification("damaged", libraries=[records.damage("backup")], reasons=["Films: 1 object damaged in this backup."])
+    )
     server = only(tmp_path)
     assert (server["verdict"], server["verified"]) == ("overdue", "20261101T030000Z")
     assert [entry["text"] for entry in server["look"]][1] == f"the newest set {NEW} is damaged: Films: 1 object damaged in this backup"
@@ -80,7 +82,9 @@ def test_a_failed_run_is_told_with_its_own_next_step_though_the_promise_is_kept(
 
 
 def test_damage_on_the_server_itself_is_to_be_looked_at_and_keeps_the_promise(tmp_path):
-    records.sealed(tmp_path, "files", NEW, records.verification(libraries=[records.damage("source")], reasons=["Films: 1 object damaged on the server itself."]))
+    records.sealed(
+        tmp_path, "files", NEW, records.verification(libraries=[records.damage("source")], reasons=["Films: 1 object damaged on the server itself."])
+    )
     server = only(tmp_path)
     assert server["verdict"] == "attention" and server["look"][0]["text"].startswith("1 library is damaged on the server itself: Films")
 
@@ -144,9 +148,16 @@ def test_ages_and_free_bytes_that_moved_are_the_same_facts_and_a_broken_promise_
     assert not fleet_report.same_facts(first, report(place(tmp_path, "files"), now=NOW + datetime.timedelta(hours=40)))
 
 
-@pytest.mark.parametrize("change", [
-    lambda made: made["servers"][0]["sets"][0].update(new_bytes=1), lambda made: made["servers"][0].update(quarantine_files=1),
-    lambda made: made["hosts"][0].update(look=[{"text": "less than 10 % of its room are free", "next": "x"}]), lambda made: made.update(title="x"), lambda made: made["servers"].pop()])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda made: made["servers"][0]["sets"][0].update(new_bytes=1),
+        lambda made: made["servers"][0].update(quarantine_files=1),
+        lambda made: made["hosts"][0].update(look=[{"text": "less than 10 % of its room are free", "next": "x"}]),
+        lambda made: made.update(title="x"),
+        lambda made: made["servers"].pop(),
+    ],
+)
 def test_any_other_fact_makes_another_report(tmp_path, change):
     records.sealed(tmp_path, "files", NEW, records.verification())
     one = report(place(tmp_path, "files"))
@@ -158,19 +169,28 @@ def test_any_other_fact_makes_another_report(tmp_path, change):
 # -- words ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seconds, text", [
-    (None, "never"), (0, "0 s"), (86399, "23 h 59 min"), (86400, "24 h"), (93780, "26 h 3 min"), (3 * 86400, "3 d"), (4 * 86400 + 7200, "4 d 2 h")])
+@pytest.mark.parametrize(
+    "seconds, text",
+    [(None, "never"), (0, "0 s"), (86399, "23 h 59 min"), (86400, "24 h"), (93780, "26 h 3 min"), (3 * 86400, "3 d"), (4 * 86400 + 7200, "4 d 2 h")],
+)
 def test_ages_are_told_so_that_they_compare_with_a_promise(seconds, text):
     assert fleet_report.age(seconds) == text
 
 
-@pytest.mark.parametrize("servers, said", [
-    ([], "There is no server in this inventory."), (["kept"], "The server has a verified backup of the last 26 hours."),
-    (["kept", "kept"], "Every one of 2 servers has a verified backup of the last 26 hours."),
-    (["kept", "attention"], "Every one of 2 servers has a verified backup of the last 26 hours; 1 to look at."),
-    (["overdue"], "0 of 1 server has a verified backup of the last 26 hours; 1 overdue."),
-    (["overdue", "never", "unknown", "kept", "attention"],
-     "2 of 5 servers have a verified backup of the last 26 hours; 1 overdue, 1 without any, 1 not seen, 1 to look at.")])
+@pytest.mark.parametrize(
+    "servers, said",
+    [
+        ([], "There is no server in this inventory."),
+        (["kept"], "The server has a verified backup of the last 26 hours."),
+        (["kept", "kept"], "Every one of 2 servers has a verified backup of the last 26 hours."),
+        (["kept", "attention"], "Every one of 2 servers has a verified backup of the last 26 hours; 1 to look at."),
+        (["overdue"], "0 of 1 server has a verified backup of the last 26 hours; 1 overdue."),
+        (
+            ["overdue", "never", "unknown", "kept", "attention"],
+            "2 of 5 servers have a verified backup of the last 26 hours; 1 overdue, 1 without any, 1 not seen, 1 to look at.",
+        ),
+    ],
+)
 def test_the_headline_says_it_in_one_sentence(servers, said):
     rows = [{"verdict": verdict, "promise_hours": 26} for verdict in servers]
     totals = {verdict: servers.count(verdict) for verdict in fleet_report.ORDER}

@@ -26,9 +26,20 @@ def _make(tmp_path, monkeypatch):
     def make(now="2026-11-23T06:00:00Z", check_mode=False, diff=False, catalogues=None, **given):
         monkeypatch.setattr(fleet_report, "utc_now", lambda: clock.as_time(now))
         found = dict(catalogue.of_host(str(root), clock.as_time(now)), item=PLACE, changed=False, failed=False)
-        params = {"catalogues": [found] if catalogues is None else catalogues, "servers": [], "promise_hours": 26.0, "promises": {}, "drill_days": 0.0, "title": "Backups",
-                  "dest": str(tmp_path / "report"), "mode": "0600", "refresh_after": 3600, **given}
+        params = {
+            "catalogues": [found] if catalogues is None else catalogues,
+            "servers": [],
+            "promise_hours": 26.0,
+            "promises": {},
+            "drill_days": 0.0,
+            "title": "Backups",
+            "dest": str(tmp_path / "report"),
+            "mode": "0600",
+            "refresh_after": 3600,
+            **given,
+        }
         return fleet_report.make(types.SimpleNamespace(params=params, check_mode=check_mode, _diff=diff))
+
     make.root, make.dest = root, tmp_path / "report"
     return make
 
@@ -49,9 +60,15 @@ def test_the_same_facts_a_moment_later_change_nothing_and_an_hour_later_the_mome
     assert make(now="2026-11-23T07:00:00Z")["changed"] and "2026-11-23 07:00" in (make.dest / "fleet.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("change", [
-    lambda make: records.sealed(make.root, "files", "20261123T050000Z", records.verification()), lambda make: (make.dest / "fleet.html").unlink(),
-    lambda make: (make.dest / "fleet.html").chmod(0o644), lambda make: (make.dest / "fleet.json").write_text("{}", encoding="ascii")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda make: records.sealed(make.root, "files", "20261123T050000Z", records.verification()),
+        lambda make: (make.dest / "fleet.html").unlink(),
+        lambda make: (make.dest / "fleet.html").chmod(0o644),
+        lambda make: (make.dest / "fleet.json").write_text("{}", encoding="ascii"),
+    ],
+)
 def test_another_fact_or_files_that_are_not_as_they_were_left_make_new_ones(make, change):
     make()
     change(make)
@@ -86,19 +103,35 @@ def test_files_for_others_are_so_whatever_the_umask(make):
     assert os.stat(make.dest / "fleet.html").st_mode & 0o777 == 0o644 and not make(mode="0644")["changed"]
 
 
-@pytest.mark.parametrize("answer, said", [
-    ({"failed": True, "msg": "backup-root-missing: /srv:\n there is none"}, "backup-root-missing: /srv: there is none"), ({"unreachable": True, "msg": "no route"}, "no route"),
-    ({"failed": True, "msg": "backup1: it cannot be reached: no route. Next: look at the network"}, "it cannot be reached: no route"),
-    ({}, "it gave no answer"), ({"format": 2}, "it gave no answer"), ({"format": 1, "failed": True}, "it gave no answer")])
+@pytest.mark.parametrize(
+    "answer, said",
+    [
+        ({"failed": True, "msg": "backup-root-missing: /srv:\n there is none"}, "backup-root-missing: /srv: there is none"),
+        ({"unreachable": True, "msg": "no route"}, "no route"),
+        ({"failed": True, "msg": "backup1: it cannot be reached: no route. Next: look at the network"}, "it cannot be reached: no route"),
+        ({}, "it gave no answer"),
+        ({"format": 2}, "it gave no answer"),
+        ({"format": 1, "failed": True}, "it gave no answer"),
+    ],
+)
 def test_a_place_without_a_catalogue_is_told_with_its_reason(make, answer, said):
     result = make(catalogues=[dict(answer, item=PLACE)], servers=["files", "lost"])
     assert [(row["server"], row["verdict"]) for row in result["servers"]] == [("lost", "never"), ("files", "unknown")]
     assert result["servers"][1]["look"][0]["text"] == f"its backup host backup1 could not be read: {said}"
 
 
-@pytest.mark.parametrize("given, code", [
-    ({"mode": "rw"}, "report-mode"), ({"mode": "0755"}, "report-mode"), ({"mode": "7777"}, "report-mode"), ({"mode": "-1"}, "report-mode"),
-    ({"promises": {"files": "soon"}}, "report-places"), ({"catalogues": [{"format": 1}]}, "report-places"), ({"catalogues": [{"item": {"servers": []}}]}, "report-places")])
+@pytest.mark.parametrize(
+    "given, code",
+    [
+        ({"mode": "rw"}, "report-mode"),
+        ({"mode": "0755"}, "report-mode"),
+        ({"mode": "7777"}, "report-mode"),
+        ({"mode": "-1"}, "report-mode"),
+        ({"promises": {"files": "soon"}}, "report-places"),
+        ({"catalogues": [{"format": 1}]}, "report-places"),
+        ({"catalogues": [{"item": {"servers": []}}]}, "report-places"),
+    ],
+)
 def test_what_makes_no_sense_is_refused_before_anything_is_written(make, given, code):
     with pytest.raises(SeafileError) as caught:
         make(**given)

@@ -73,9 +73,19 @@ def test_a_name_service_that_hangs_is_given_up_too(monkeypatch):
     released.set()
 
 
-@pytest.mark.parametrize("url", [
-    f"http://127.0.0.1:1/{TOKEN}", f"https://user:{TOKEN}@ping.invalid/x", f"ftp://127.0.0.1:1/{TOKEN}", f"nothing {TOKEN}", f"http://[{TOKEN}", f"http://127.0.0.1:port/{TOKEN}",
-    f"http://127.0.0.1:1/{TOKEN}\\r\\nX: y", f"unknown://{TOKEN}/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://127.0.0.1:1/{TOKEN}",
+        f"https://user:{TOKEN}@ping.invalid/x",
+        f"ftp://127.0.0.1:1/{TOKEN}",
+        f"nothing {TOKEN}",
+        f"http://[{TOKEN}",
+        f"http://127.0.0.1:port/{TOKEN}",
+        f"http://127.0.0.1:1/{TOKEN}\\r\\nX: y",
+        f"unknown://{TOKEN}/",
+    ],
+)
 def test_an_address_that_cannot_be_called_is_said_without_what_may_be_a_token(url):
     told = tell(url)
     assert not told["delivered"] and "was not told: " in told["said"] and (TOKEN not in told["said"] or url.startswith("unknown"))
