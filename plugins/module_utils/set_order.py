@@ -145,5 +145,6 @@ def parts(layout: ServerLayout, row: Row, manifest: t.Mapping[str, t.Any]) -> di
     places = (os.path.join(files, "conf", "seafile.conf"), os.path.join(files, "seafile-data", "seafile.conf"))
     return {
         "root": layout.root, "set": row["path"], "databases": databases, "files": files, "objects": layout.objects,
-        "seafile_dump": os.path.join(databases, dumps[0]), "seafile_conf": next((place for place in places if os.path.isfile(place) and is_inside(place, files)), None),
+        "seafile_dump": os.path.join(databases, dumps[0]),
+        "seafile_conf": next((place for place in places if os.path.isfile(place) and is_inside(place, files)), None),
         "object_list": layout.object_list(row["set_id"])}

@@ -123,8 +123,8 @@ class Controller:
         (private / "cp").mkdir(mode=0o700)
         (private / "env").mkdir(mode=0o700)
         (private / "inventory").mkdir(mode=0o700)
-        hosts = hosts or subprocess.run([str(BINARIES / "ansible-inventory"), "-i", str(self.project / "inventory" / "hosts.yml"), "--list", "--export"],
-                               stdout=subprocess.PIPE, text=True, check=True).stdout
+        listed = [str(BINARIES / "ansible-inventory"), "-i", str(self.project / "inventory" / "hosts.yml"), "--list", "--export"]
+        hosts = hosts or subprocess.run(listed, stdout=subprocess.PIPE, text=True, check=True).stdout
         script = private / "inventory" / "hosts"
         script.write_text(f"#! /usr/bin/env python3\nprint({json.dumps(json.loads(hosts))!r})\n", encoding="utf-8")
         script.chmod(0o700)

@@ -12,8 +12,9 @@ and hashes each file's content.
     read_back.py rows --client mariadb --client --socket=/run/... --seafile seafile-db --ccnet ccnet-db > rows.json
 
 I(compare) reads the SQLite databases below DIR unless the rows are given; exit status 0 equal, 1 different, 2 not
-readable. I(tell) writes the manifest anew with the libraries as they are now, for a deployment that was written into. I(rows) fetches the rows from MySQL or MariaDB by the stock client. Needs Python >= 3.9, and for encrypted
-libraries either the package cryptography or the program openssl.
+readable. I(tell) writes the manifest anew with the libraries as they are now, for a deployment that was written into.
+I(rows) fetches the rows from MySQL or MariaDB by the stock client. Needs Python >= 3.9, and for encrypted libraries either the
+package cryptography or the program openssl.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import sys
 
 import pytest
 from ansible_collections.seafleet.seafile.plugins.action import server_dump, set_pull, set_verify
-from ansible_collections.seafleet.seafile.plugins.plugin_utils import output, watched_action
+from ansible_collections.seafleet.seafile.plugins.plugin_utils import output
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 HOSTS = ("files.example.org", "other.example.org")

@@ -183,17 +183,22 @@ def test_the_other_hosts_shell_expands_nothing(version, path, argument):
 
 # Said by the daemon behind a forced command (3.2.3 and 3.5.0), and by this host's rsync of a server that lies (3.2.7 and 3.5.0).
 @pytest.mark.parametrize("status, stderr, code, word", [
-    (12, "rsync: The server is configured to refuse --copy-links (-L)\nrsync error: requested action not supported (code 4) at clientserver.c(1112) [sender=3.2.3]\n"
+    (12, "rsync: The server is configured to refuse --copy-links (-L)\n"
+         "rsync error: requested action not supported (code 4) at clientserver.c(1112) [sender=3.2.3]\n"
          "rsync: connection unexpectedly closed (0 bytes received so far) [Receiver]\n", "pull-access-refused", "--copy-links"),
-    (5, "@ERROR: Unknown module 'nix'\nrsync error: error starting client-server protocol (code 5) at main.c(1872) [Receiver=3.2.7]\n", "pull-access-refused", "nix"),
-    (1, "ERROR: module is read only\nrsync error: syntax or usage error (code 1) at main.c(1185) [Receiver=3.5.0]\n", "pull-access-refused", "read only"),
+    (5, "@ERROR: Unknown module 'nix'\nrsync error: error starting client-server protocol (code 5) at main.c(1872) [Receiver=3.2.7]\n",
+     "pull-access-refused", "nix"),
+    (1, "ERROR: module is read only\nrsync error: syntax or usage error (code 1) at main.c(1185) [Receiver=3.5.0]\n",
+     "pull-access-refused", "read only"),
     (23, 'rsync: [sender] link_stat "/nothere" (in seafile) failed: No such file or directory (2)\n', "source-missing", "/nothere"),
     (23, 'rsync: [sender] change_dir "/link" (in seafile) failed: No such file or directory (2)\n', "source-missing", "/link"),
     (23, 'rsync: [sender] send_files failed to open "/conf/x" (in seafile): Permission denied (13)\n', "source-unreadable", "/conf/x"),
     (4, "ABORTING due to unsafe pathname from sender: ../escape\nrsync error: requested action not supported (code 4) at flist.c(759) [Receiver=3.2.7]\n",
      "server-hostile", "../escape"),
-    (4, "ERROR: rejecting excluded file-list name: planted\nrsync error: requested action not supported (code 4) at flist.c(1007) [Receiver=3.2.7]\n", "server-hostile", "planted"),
-    (2, "ABORTING due to invalid path from sender: aaa/pwned\nrsync error: protocol incompatibility (code 2) at generator.c(1320) [generator=3.2.7]\n", "server-hostile", "aaa"),
+    (4, "ERROR: rejecting excluded file-list name: planted\nrsync error: requested action not supported (code 4) at flist.c(1007) [Receiver=3.2.7]\n",
+     "server-hostile", "planted"),
+    (2, "ABORTING due to invalid path from sender: aaa/pwned\nrsync error: protocol incompatibility (code 2) at generator.c(1320) [generator=3.2.7]\n",
+     "server-hostile", "aaa"),
 ])
 def test_what_a_daemon_and_a_hostile_server_make_rsync_say_has_its_code(status, stderr, code, word):
     error = rsync.explain(status, stderr, None, "server1:/")

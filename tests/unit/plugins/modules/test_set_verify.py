@@ -421,7 +421,8 @@ def test_a_record_beside_the_set_that_cannot_be_read_hides_the_older_one(host):
 
 
 @pytest.mark.parametrize("params, code", [
-    ({"set_id": TWO}, "no-set"), ({"set_id": "../x"}, "set-id-invalid"), ({"collected": ["x"]}, "library-id-invalid"), ({"moved": ["x"]}, "library-id-invalid"), ({"gone": ["x"]}, "library-id-invalid"),
+    ({"set_id": TWO}, "no-set"), ({"set_id": "../x"}, "set-id-invalid"), ({"collected": ["x"]}, "library-id-invalid"), ({"moved": ["x"]}, "library-id-invalid"),
+    ({"gone": ["x"]}, "library-id-invalid"),
     ({"run": True, "set_id": TWO}, "run-lost"),
 ])
 def test_bad_input_has_a_code(host, params, code):
