@@ -95,10 +95,10 @@ def not_mounted(nights: Nights, server: str) -> Undo:
 
 def other_host_key(nights: Nights, server: str) -> Undo:
     """Fault 44: the server shows the backup host another key."""
-    access = f"/etc/seafleet/{server}/known_hosts"
-    nights.fleet.run("backup1", f"cp {access} /root/pinned && ssh-keygen -q -t ed25519 -N '' -f /root/other && "
-                     f"echo {server} $(cut -d' ' -f1,2 /root/other.pub) > {access}")
-    return lambda: nights.fleet.run("backup1", f"mv /root/pinned {access} && rm /root/other /root/other.pub")
+    known = "/root/pull/known_hosts"
+    nights.fleet.run("backup1", f"cp {known} /root/pinned && ssh-keygen -q -t ed25519 -N '' -f /root/other && "
+                     f"sed -i '/^{server} /d' {known} && echo {server} $(cut -d' ' -f1,2 /root/other.pub) >> {known}")
+    return lambda: nights.fleet.run("backup1", f"mv /root/pinned {known} && rm /root/other /root/other.pub")
 
 
 def clock_back(nights: Nights, dummy: str) -> Undo:
@@ -143,11 +143,9 @@ def month(shared_hosts: t.Callable[..., t.Any]) -> types.SimpleNamespace:
     """Play the month; a night is told by its faults, its run, and the sets before and after it."""
     fleet = Fleet(shared_hosts(*ENGINES, "backup1"))
     for server, engine in ENGINES.items():
-        fleet.add(server, ansible_python_interpreter=INTERPRETER)
+        fleet.add(server, ansible_python_interpreter=INTERPRETER, **fleet.own_access(server, machine=server))
         fleet.deploy(server, f"seafile-11-{engine}")
     nights = Nights(fleet, ENGINES)
-    nights.set_clock(0)
-    fleet.ok("prepare")
     history: list[types.SimpleNamespace] = []
     before: dict[str, dict[str, str]] = {}
     for number in range(NIGHTS):
