@@ -276,8 +276,16 @@ def incomplete(name, outcome, values):
 
 def export(module):
     """The module's action."""
+    source = open_source(module.params["backup_root"], module.params["server"], module.params["set_id"])
+    try:
+        return write_out(module, source)
+    finally:
+        source.use.end()
+
+
+def write_out(module, source):
+    """Write out of the set what was asked for."""
     params = module.params
-    source = open_source(params["backup_root"], params["server"], params["set_id"])
     dest = check_destination(params["dest"], source.layout.root)
     library = source.libraries.find(params["library"])
     state = source.libraries.at(library, params["commit"])

@@ -188,8 +188,6 @@ def test_every_listed_code_is_raised_somewhere():
     assert [code for code in CODES if not re.search(rf"[\"'\s]{re.escape(code)}(?:[\"'\s]|$)", text)] == []
 
 
-
-
 def test_every_test_that_the_security_model_names_exists():
     named = set(re.findall(r"`(test_\w+)(?:\.py)?`", (ROOT / "docs" / "security.md").read_text(encoding="utf-8")))
     files = list((ROOT / "tests").rglob("test_*.py"))
