@@ -26,6 +26,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".build" / "logs"
 PASSED = ROOT / ".build" / "passed"
 HOSTS = [sys.executable, "tests/hosts/testhosts.py"]
+LONG = ("month",)
+"""Steps that run only where they are named."""
 SYSTEM_PARTS = 4
 """Into so many steps the files of tests/system are dealt, so that a few hosts are up at a time and none of the steps is the long one."""
 
@@ -66,7 +68,7 @@ def all_steps() -> list[Step]:
         Step("image", [*HOSTS, "image", "debian12"], ("packages",), "the image of the test hosts", "machine"),
         Step("ee", [sys.executable, "tests/awx/ee.py"], ("venv",), "the execution environment of examples/awx-project", "machine"),
         Step("sanity", ["tools/steps/sanity"], ("venv",), "ansible-test sanity, all tests"),
-        Step("month", ["tools/steps/system", "month"], ("venv", "image"), "a month of nights over five hosts, with faults", "code"),
+        Step("month", ["tools/steps/system", "month"], ("venv", "image"), "a month of nights over five hosts, with faults; only where it is named", "code"),
         *(
             Step(f"system-{part}", ["tools/steps/system", f"{part}/{SYSTEM_PARTS}"], ("venv", "image"), "faults and whole ways on fresh hosts", "code")
             for part in range(1, SYSTEM_PARTS + 1)
@@ -211,7 +213,7 @@ def main(arguments: list[str]) -> int:
         for step in all_steps():
             print(f"  {step.name:28} {step.about}")
         return 0
-    steps = with_needs(arguments, all_steps()) if arguments else all_steps()
+    steps = with_needs(arguments, all_steps()) if arguments else [step for step in all_steps() if step.name not in LONG]
     for directory in (LOGS, PASSED):
         directory.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
