@@ -97,8 +97,9 @@ def differences(before: dict[str, t.Any], after: dict[str, t.Any], but: str = ""
 
 
 def report(output: str, server: str) -> str:
-    """The report of I(server) in the output of a playbook."""
-    return output.partition(f'"{server}: set ')[2].partition("]")[0]
+    """The report of I(server) in the output of a playbook: a backup prints lines, a restore a list."""
+    listed = output.partition(f'"{server}: set ')[2].partition("]")[0]
+    return listed or output.partition(f"\n{server}: set ")[2].partition("\nok: [")[0]
 
 
 def test_a_backup_in_check_mode_leaves_both_hosts_bit_identical(checked_backup):
