@@ -67,10 +67,12 @@ print(parent)
 # rsync of the backup host, which waits before it fetches objects for as long as the test likes.
 HELD_RSYNC = """#!/bin/sh
 case "$*" in
-*/objects/*) while [ -e /root/held ]; do touch /root/waiting; sleep 0.1; done ;;
+*/objects/*) while [ -e /root/held ]; do sleep 0.1; done ;;
 esac
 exec /usr/bin/rsync "$@"
 """
+# It may write nothing but objects, so that it cannot leave a mark: its process is the sign. The brackets keep pgrep from finding its own shell.
+WAITING = "pgrep -f '/usr/local/bin/[r]sync .*/objects/'"
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +209,7 @@ def collected(fleet: Fleet) -> types.SimpleNamespace:
     fleet.run("backup1", f"printf '%s' {shlex.quote(HELD_RSYNC)} > /usr/local/bin/rsync && chmod 755 /usr/local/bin/rsync && touch /root/held")
     run = fleet.start("backup", "collected")
     try:
-        run.wait_until(lambda: fleet.group["backup1"].run("test -e /root/waiting").rc == 0)
+        run.wait_until(lambda: fleet.group["backup1"].run(WAITING).rc == 0)
         travel("older")
         fleet.run("backup1", "rm /root/held")
         told.code = run.wait()
@@ -248,11 +250,11 @@ def test_a_collection_that_has_been_or_is_at_work_in_the_database_makes_its_libr
     fleet.deploy("online", "seafile-11-mariadb")
     been, at_work = database(fleet, "SELECT repo_id FROM Branch ORDER BY repo_id LIMIT 2").split()
     database(fleet, f"INSERT INTO GCID (repo_id, gc_id) VALUES ('{been}', 'before'), ('{at_work}', 'before')")
-    fleet.run("backup1", f"printf '%s' {shlex.quote(HELD_RSYNC)} > /usr/local/bin/rsync && chmod 755 /usr/local/bin/rsync && rm -f /root/waiting")
+    fleet.run("backup1", f"printf '%s' {shlex.quote(HELD_RSYNC)} > /usr/local/bin/rsync && chmod 755 /usr/local/bin/rsync")
     fleet.run("backup1", "touch /root/held")
     run = fleet.start("backup", "online", backup_warm_up=False)
     try:
-        run.wait_until(lambda: fleet.group["backup1"].run("test -e /root/waiting").rc == 0)
+        run.wait_until(lambda: fleet.group["backup1"].run(WAITING).rc == 0)
         database(fleet, f"UPDATE GCID SET gc_id = 'after' WHERE repo_id = '{been}'")
         # online collection holds this open for as long as it removes objects
         update = f"BEGIN; UPDATE GCID SET gc_id = 'after' WHERE repo_id = '{at_work}';"
