@@ -27,10 +27,15 @@ options:
     description: The private key.
     type: path
     required: true
-  comment:
-    description: The comment in the public key.
+  server:
+    description:
+      - The server's name in the inventory. Needed unless O(state=absent).
+      - With O(backup_host) it is the comment in the public key, and it stands in C(authorized_keys). A name that cannot stand there is refused before
+        anything is changed.
     type: str
-    default: seafleet-pull
+  backup_host:
+    description: The backup host's name in the inventory. Needed unless O(state=absent).
+    type: str
   rotate:
     description: Whether a new key is wanted whatever the age of the one in use.
     type: bool
@@ -59,7 +64,8 @@ EXAMPLES = r"""
 - name: The key of one server, a new one every year
   seafleet.seafile.pull_key:
     path: /etc/seafleet/files.example.org/id_ed25519
-    comment: seafleet-pull-backup.example.org-files.example.org
+    server: files.example.org
+    backup_host: backup.example.org
     max_age_days: 365
   register: key
 
@@ -67,6 +73,8 @@ EXAMPLES = r"""
   seafleet.seafile.pull_key:
     state: rotated
     path: /etc/seafleet/files.example.org/id_ed25519
+    server: files.example.org
+    backup_host: backup.example.org
   when: key.rotating
 """
 
@@ -96,14 +104,14 @@ code:
   description: Stable code of the failure.
   returned: failure
   type: str
-  sample: key-unusable
+  sample: address-invalid
 """
 
 import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import pull_key
+from ansible_collections.seafleet.seafile.plugins.module_utils import pull_grant, pull_key
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
 
 
@@ -123,16 +131,17 @@ def act(module):
         paths = [new, f"{new}.pub", path, f"{path}.pub"] + ([params["known_hosts"]] if params["known_hosts"] else [])
         changed = bool(pull_key.remove(paths)) if write else any(os.path.lexists(one) for one in paths)
         return dict(changed=changed, rotating=False, age_days=None)
+    comment = pull_grant.comment(params["backup_host"], params["server"])
     if params["state"] == "rotated":
-        changed = pull_key.promote(run, path, params["comment"]) if write else os.path.exists(new)
+        changed = pull_key.promote(run, path, comment) if write else os.path.exists(new)
     elif not os.path.exists(path):
         changed = True
         if write:
-            pull_key.make(run, path, params["comment"])
+            pull_key.make(run, path, comment)
     elif pull_key.is_due(path, params["rotate"], params["max_age_days"]) and not os.path.exists(new):
         changed = True
         if write:
-            pull_key.make(run, new, params["comment"])
+            pull_key.make(run, new, comment)
     there = [one for one in (path, new) if os.path.exists(one)]
     rotating = len(there) == 2 or (not write and changed and bool(there) and params["state"] == "present")
     return dict(
@@ -145,11 +154,13 @@ def main():
         argument_spec={
             "state": {"type": "str", "choices": ["present", "rotated", "absent"], "default": "present"},
             "path": {"type": "path", "required": True},
-            "comment": {"type": "str", "default": "seafleet-pull"},
+            "server": {"type": "str"},
+            "backup_host": {"type": "str"},
             "rotate": {"type": "bool", "default": False},
             "max_age_days": {"type": "float", "default": 0},
             "known_hosts": {"type": "path"},
         },
+        required_if=[("state", state, ("server", "backup_host")) for state in ("present", "rotated")],
         supports_check_mode=True,
     )
     run_module(module, act)

@@ -20,7 +20,7 @@ OLDER = "20200101T000000Z"
 # What is done to the newest set of a copy of the backup -> what the refusal names.
 HURT = {
     "hurt-dump": ("printf x >> databases/seafile.db.sql.zst", "databases/seafile.db.sql.zst was changed after sealing"),
-    "hurt-manifest": ("sed -i 's/11.0.13/11.0.14/' manifest.json", "manifest.json was changed after sealing"),
+    "hurt-manifest": ("sed -i 's/11[.]0[.]13/11.0.14/' manifest.json", "manifest.json was changed after sealing"),
     "hurt-json": ("truncate -s -2 manifest.json", "manifest.json: the manifest is no JSON"),
     "hurt-sums": ("sed -i '/seafile.conf/d' SHA256SUMS", "files/conf/seafile.conf was added after sealing"),
     "hurt-file": ("printf '#' >> files/conf/seafile.conf", "files/conf/seafile.conf was changed after sealing"),
@@ -172,13 +172,18 @@ def test_a_running_seafile_is_stopped_and_started_again_by_its_own_scripts_as_it
 
 @pytest.mark.parametrize("playbook", ["prepare", "backup"])
 def test_a_name_that_cannot_be_used_everywhere_is_refused_before_any_change(fleet, playbook):
-    for name in REFUSED_NAMES:
-        fleet.add(name, machine="server1", root="/opt/running")
-    before = {machine: fleet.listing(machine, "/etc", "/srv", "/home", "/root/.ssh") for machine in ("server1", "backup1")}
+    for number, name in enumerate(REFUSED_NAMES):
+        fleet.add(name, machine="server1", root=f"/opt/refused{number}")
+        fleet.run("server1", f"test -e /opt/refused{number} || cp -a /opt/running /opt/refused{number}")
+    looked = {"server1": ("/etc", "/srv", "/home", "/root/.ssh", "/opt"), "backup1": ("/etc", "/srv", "/home", "/root/.ssh")}
+    before = {machine: fleet.listing(machine, *paths) for machine, paths in looked.items()}
     result = fleet.playbook(playbook, *REFUSED_NAMES)
-    assert {machine: fleet.listing(machine, "/etc", "/srv", "/home", "/root/.ssh") for machine in before} == before
+    after = {machine: fleet.listing(machine, *paths) for machine, paths in looked.items()}
+    touched = {(machine, path) for machine in looked for path in {**before[machine], **after[machine]} if before[machine].get(path) != after[machine].get(path)}
+    # what became of a run is recorded, also where every server was refused
+    assert {path for machine, path in touched if playbook == "prepare" or not path.startswith(f"{BACKUPS}/.seafleet/runs")} == set()
     assert result.code == 2 and "Traceback" not in result.output
     assert all(counters["changed"] == 0 for counters in result.recap.values())
-    if playbook == "prepare":
-        assert result.output.count("the server's name cannot be used everywhere") >= len(REFUSED_NAMES)
+    said = "the name cannot be used everywhere" if playbook == "prepare" else "run the playbook prepare"
+    assert all(re.search(f"{re.escape(name)}.*{said}", result.output) for name in REFUSED_NAMES)
     assert result.output.count("FAILED! =>") >= len(REFUSED_NAMES)

@@ -21,7 +21,7 @@ def key(tmp_path):
     path = tmp_path / "access" / "server1" / "id_ed25519"
 
     def act(state="present", check_mode=False, **given):
-        params = {"state": state, "path": str(path), "comment": "seafleet-pull-b-s", "rotate": False, "max_age_days": 0, "known_hosts": None, **given}
+        params = {"state": state, "path": str(path), "server": "s", "backup_host": "b", "rotate": False, "max_age_days": 0, "known_hosts": None, **given}
 
         def run_command(argv, expand_user_and_vars=True):
             assert expand_user_and_vars is False
@@ -93,3 +93,11 @@ def test_a_file_that_is_no_key_is_named(key):
     with pytest.raises(SeafileError) as caught:
         key()
     assert caught.value.code == "key-unusable" and str(key.path) in caught.value.message
+
+
+@pytest.mark.parametrize("given", [{"server": "two words"}, {"server": "a*"}, {"backup_host": "#b"}])
+def test_a_name_that_cannot_stand_in_authorized_keys_is_refused_before_a_key_is_made(key, given):
+    with pytest.raises(SeafileError, match="cannot be used everywhere") as refused:
+        key(**given)
+    assert refused.value.code == "address-invalid"
+    assert not key.path.parent.exists()
