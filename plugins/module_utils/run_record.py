@@ -149,9 +149,9 @@ def begin(layout: ServerLayout, set_id: str, controller: dict[str, t.Any], lease
         run.write()
         try:
             yield run
-        except Exception as error:
+        except (Exception, Abandoned) as error:
             with contextlib.suppress(OSError):  # the first failure is the one to report
-                release(run, str(error))
+                release(run, "the controller was gone" if isinstance(error, Abandoned) else str(error))
             raise
 
 

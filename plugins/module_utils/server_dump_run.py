@@ -20,6 +20,7 @@ import typing as t
 from ansible_collections.seafleet.seafile.plugins.module_utils import (
     attributes,
     compression,
+    dump_mark,
     gc_guard,
     library_listing,
     mysql_dump_run,
@@ -182,6 +183,14 @@ class ServerDump:
 
         :raises SeafileError: as :class:`PartError`.
         """
+        if not self.options.changes:
+            return self._run()
+        with self._part("attributes"):
+            self._make_way()  # its directories before that of what is remembered, which nobody else may pass
+        with dump_mark.held(self.options.changes.state_dir, self.set_id):
+            return self._run()
+
+    def _run(self) -> Result:
         with self._part("attributes"):
             value = self._attributes()
             self._make_way()

@@ -105,6 +105,11 @@ options:
         description: How many percent of the stores may be gone without a word.
         type: float
         default: 10
+      cut_off:
+        description:
+          - The set whose dump was ended before it was whole, as RV(seafleet.seafile.server_info#module:cut_off) has it. A run of that set which still
+            holds the lock holds nobody up.
+        type: str
       sweep_days:
         description: Days after which all objects of the server are compared again.
         type: float
@@ -352,8 +357,10 @@ def _begin(module, layout, kept):
             False, params["set_id"], "sealed", layout.sealed(params["set_id"]), taken_over=None, verification=sealing.verification(layout, params["set_id"]))
     backup_marker.require(layout, params["server"])
     before = Run(layout).read()
+    cut_off = (params["preflight"] or {}).get("cut_off")
+    dead_run = cut_off if cut_off and cut_off == before.get("set_id") else params["dead_run"]
     if module.check_mode:
-        problem = refusal(layout, before, params["controller"], utc_now(), params["lock_lease"], params["dead_run"])
+        problem = refusal(layout, before, params["controller"], utc_now(), params["lock_lease"], dead_run)
         if problem:
             raise problem
         set_id = _choose_id(layout, params["set_id"])
@@ -361,7 +368,7 @@ def _begin(module, layout, kept):
     set_id = _choose_id(layout, params["set_id"])
     make_private_directory(layout.sets)
     backup_marker.write(layout, params["server"])
-    with begin(layout, set_id, params["controller"], params["lock_lease"], params["dead_run"]) as run:
+    with begin(layout, set_id, params["controller"], params["lock_lease"], dead_run) as run:
         directory = layout.partial(set_id)
         make_private_directory(directory)
         # What an earlier attempt brought belongs to an earlier moment, and no pull removes what is gone at the server since.
@@ -440,6 +447,7 @@ def main():
                 "storage": {"type": "str"},
                 "shrink_percent": {"type": "float", "default": 10},
                 "sweep_days": {"type": "float", "default": 7},
+                "cut_off": {"type": "str"},
                 **rsync.REMOTE_ARGUMENTS,
             }},
             "renew": {"type": "bool", "default": False},
@@ -452,7 +460,9 @@ def main():
         supports_check_mode=True,
     )
     action = {"partial": begin_set, "sealed": seal_set, "failed": fail_set}[module.params["state"]]
-    run_module(module, lambda module: action(module, ServerLayout(module.params["backup_root"], module.params["server"])))
+    # what begins a run ends with its controller: nobody else would free the lock
+    run_module(module, lambda module: action(module, ServerLayout(module.params["backup_root"], module.params["server"])),
+               awaited=module.params["state"] == "partial")
 
 
 if __name__ == "__main__":

@@ -66,6 +66,11 @@ options:
     type: float
     default: 10
     version_added: "0.2.0"
+  state_dir:
+    description:
+      - The directory in which the server remembers what one backup host has, for RV(cut_off). As O(seafleet.seafile.server_dump#module:changes.state_dir).
+    type: path
+    version_added: "0.2.0"
 attributes:
   check_mode:
     support: full
@@ -242,6 +247,12 @@ clock:
   type: dict
   version_added: "0.2.0"
   sample: {asked: 1795662000.2, told: 1795662000.9}
+cut_off:
+  description: The id of the set whose dump was ended before it was whole, by a job that was cancelled. Null where none was, and without O(state_dir).
+  returned: success
+  type: str
+  version_added: "0.2.0"
+  sample: null
 configuration_files:
   description: The files that were read, relative to RV(root).
   returned: success
@@ -330,7 +341,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import deployment
+from ansible_collections.seafleet.seafile.plugins.module_utils import deployment, dump_mark
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import run_module
 
 
@@ -343,6 +354,7 @@ def look(module: AnsibleModule) -> dict[str, t.Any]:
         gc_wait, params["seafile_root"], params["staging"], params["min_free"], params["dump_tools"], params["connect"],
         sample=params["sample"], damage_limit=params["damage_limit"])
     result["clock"] = None if params["asked_at"] is None else {"asked": params["asked_at"], "told": told}
+    result["cut_off"] = dump_mark.cut_off(params["state_dir"]) if params["state_dir"] else None
     for note in result["notes"]:
         module.warn(note)
     return dict(result, changed=False)
@@ -361,6 +373,7 @@ def main() -> None:
             "asked_at": {"type": "float"},
             "sample": {"type": "int", "default": 0},
             "damage_limit": {"type": "float", "default": 10},
+            "state_dir": {"type": "path"},
         },
         supports_check_mode=True,
     )

@@ -94,12 +94,8 @@ def cancelled(controller: Controller, prepared: Job) -> types.SimpleNamespace:
 
 @pytest.fixture(scope="module")
 def next_jobs(controller: Controller, cancelled: types.SimpleNamespace) -> list[Job]:
-    """The next job of each server, with nothing done in between.
-
-    Of a run that was cancelled while it dumped no process is left on the backup host that could free its lock, and its controller was a
-    container that is gone, of which nobody can tell that it is dead: there the lock ends with its lease.
-    """
-    with controller.launch("backup.yml", limit="pulling") as one, controller.launch("backup.yml", limit="dumping", extra_vars={"backup_lock_lease": 1}) as two:
+    """The next job of each server, with nothing done in between."""
+    with controller.launch("backup.yml", limit="pulling") as one, controller.launch("backup.yml", limit="dumping") as two:
         return [one.wait(), two.wait()]
 
 

@@ -94,6 +94,14 @@ def test_a_beginning_that_fails_frees_the_lock(layout):
     begun(layout, TWO, OTHER)
 
 
+def test_a_beginning_that_nobody_waits_for_frees_the_lock(layout):
+    with pytest.raises(Abandoned):
+        with run_record.begin(layout, ONE, PLAY, LEASE, None):
+            raise Abandoned
+    assert run_record.Run(layout).read()["reason"] == "the controller was gone"
+    begun(layout, TWO, OTHER)
+
+
 def test_a_freed_lock_is_free_and_tells_the_reason(layout):
     begun(layout)
     with run_record.joined(layout, ONE) as run:

@@ -121,6 +121,14 @@ def test_a_dead_run_is_taken_over_and_its_partial_set_stays(layout):
     assert failing(layout, "sealed", ONE).code == "run-lost"
 
 
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_run_whose_dump_was_cut_off_is_taken_over_and_no_other(layout, monkeypatch, check_mode):
+    act(layout, "partial", ONE)
+    monkeypatch.setattr(backup_set, "preflight", lambda *dummy: {})
+    assert failing(layout, "partial", TWO, check_mode=check_mode, controller=OTHER, preflight={"cut_off": TWO}).code == "run-active"
+    assert act(layout, "partial", TWO, check_mode=check_mode, controller=OTHER, preflight={"cut_off": ONE})["set_state"] == "partial"
+
+
 def test_a_new_attempt_keeps_nothing_of_the_dumps_and_files_of_the_earlier_one(layout):
     act(layout, "partial", ONE)
     bring(layout)

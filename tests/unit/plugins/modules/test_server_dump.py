@@ -13,7 +13,7 @@ import types
 
 import pytest
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import compression, deployment, gc_guard, sqlite_dump_run
+from ansible_collections.seafleet.seafile.plugins.module_utils import compression, deployment, dump_mark, gc_guard, sqlite_dump_run
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_dump_run import Reader
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import read_configuration
@@ -119,6 +119,7 @@ def test_the_guard_is_checked_against_its_heads_and_removes_everything(task):
 
 def test_the_next_run_lists_what_is_new_since_a_known_set(task):
     first = task.run(changes=task.changes())["changes"]
+    assert dump_mark.cut_off(task.state_dir) is None
     second = task.run(LATER, changes=task.changes(known_set_id=SET))["changes"]
     assert first["everything"] and not first["empty"]
     assert second["libraries"]["unmoved"] == sum(first["libraries"].values()) and second["empty"] and not second["everything"]
@@ -240,7 +241,8 @@ def test_a_failure_after_the_dumps_takes_them_away_again(tmp_path):
         failure = task.fail(changes=task.changes())
         assert (failure.code, failure.details["part"]) == ("dump-wrong-database", "heads")
         assert failure.message.startswith("noting the heads of the dump: ") and "Next: " in failure.message
-        assert os.listdir(task.staging()) == ["attributes.json"] and not os.path.lexists(task.state_dir)
+        assert os.listdir(task.staging()) == ["attributes.json"] and os.listdir(task.state_dir) == [dump_mark.NAME]
+    assert dump_mark.cut_off(task.state_dir) == SET, "whoever comes next need not wait for this run"
 
 
 def test_staging_at_the_top_of_the_deployment_is_no_part_of_it(tmp_path):
