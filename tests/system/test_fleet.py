@@ -137,3 +137,10 @@ def test_the_next_run_begins_with_those_that_have_none_and_in_check_mode_nobody_
     assert order == [("s3", "never"), ("good1", run.fleet.sets("good1")[-1])]
     assert "0 of 2 servers verified, 1 failed, 1 only looked at" in result.output
     assert (result.code, run.fleet.listing("backup1", BACKUPS)) == (2, before)
+
+
+@pytest.mark.parametrize("limit, given, said", [
+    ("backup1", {}, "the pattern seafile_servers matches none within the limit backup1"), ("", {"seafile_hosts": "nobody"}, "the pattern nobody matches none")])
+def test_a_run_over_no_server_is_no_success(run, limit, given, said):
+    result = run.fleet.group.playbook("seafleet.seafile.backup", *(["--limit", limit] if limit else []), **given)
+    assert result.code == 2 and f"no host of this run is a Seafile server: {said}" in result.output
