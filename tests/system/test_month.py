@@ -82,8 +82,11 @@ def other_password(nights: Nights, server: str) -> Undo:
 
 def collecting(nights: Nights, server: str) -> Undo:
     """Fault 48: a garbage collection is at work all night."""
-    nights.fleet.run(server, "cp /bin/sleep /usr/local/bin/seafserv-gc && systemd-run --unit=collector /usr/local/bin/seafserv-gc 6000")
-    return lambda: nights.fleet.run(server, "systemctl stop collector; systemctl reset-failed collector || true")
+    # by its program it is known as one of this deployment
+    programs = f"{nights.fleet.root(server)}/seafile-server-11.0.13"
+    nights.fleet.run(server, f"mkdir -p {programs}/seafile/bin && cp /bin/sleep {programs}/seafile/bin/seafserv-gc && "
+                     f"systemd-run --unit=collector {programs}/seafile/bin/seafserv-gc 6000")
+    return lambda: nights.fleet.run(server, f"systemctl stop collector; systemctl reset-failed collector || true; rm -r {programs}")
 
 
 def not_mounted(nights: Nights, server: str) -> Undo:
@@ -246,9 +249,14 @@ def test_the_report_tells_of_every_night(month):
     directory = month.fleet.group.directory / "report"
     month.fleet.ok("report", report_dest=str(directory))
     told = json.loads((directory / "fleet.json").read_text(encoding="utf-8"))
-    by_id = {run["run_id"]: run for place in told["places"] for run in place["runs"]}
-    for run in month.runs:
-        assert by_id[run["run_id"]]["totals"]["failed"] == len(failed(run)), run["run_id"]
+    (host,) = told["hosts"]
+    # the newest nights one by one, and of each server every set that there is and what became of it in the last run
+    newest = [(run["run_id"], len(failed(run))) for run in reversed(month.runs)]
+    assert [(run["run_id"], run["totals"]["failed"]) for run in host["runs"]] == newest[:len(host["runs"])] and len(host["runs"]) >= min(NIGHTS, 14)
+    assert {row["server"]: {one["set_id"] for one in row["sets"] if one["state"] != "partial"} for row in told["servers"]} == {
+        server: set(sets) for server, sets in month.history[-1].sets.items()}
+    assert {row["server"]: (row["verified"], row["last_run"]["state"]) for row in told["servers"]} == {
+        server: (max(sets), "verified") for server, sets in month.history[-1].sets.items()}
 
 
 def test_an_older_set_equals_what_the_server_held_that_night(month):
