@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import types
 import typing as t
@@ -47,6 +48,9 @@ def run(fleet: Fleet) -> types.SimpleNamespace:
 
 def test_a_server_without_an_address_is_reached_by_its_name(fleet, run):
     assert len(fleet.sets(NAMED)) == 1
+    listed, new = re.search(r"^server1: set .*\n(?:.*\n){2}objects: (\d+) with .* new (\d+) with [1-9]", run.backup.output, re.MULTILINE).groups()
+    # one block is there twice, by a hard link, and comes once
+    assert int(new) == int(listed) - 1 > 1000, "those that came before the dump are counted too"
     assert "ansible_host" not in json.dumps(json.loads((fleet.group.directory / "groups.yml").read_text())["all"]["children"]["seafile_servers"]["hosts"][NAMED])
     assert fleet.truth(NAMED).startswith("equal to the manifest")
 
