@@ -11,7 +11,7 @@ version_added: "0.2.0"
 author: The seafleet.seafile contributors (@seafleet)
 description:
   - Returns the variables C(seafile_retention_*) of each server, as options of M(seafleet.seafile.backup_retention). What the inventory does not
-    say is left out.
+    say is left out, and so is C(seafile_retention_safety_days), which is for M(seafleet.seafile.safety_copy_retention) on the server.
 options:
   _input:
     description: Names of servers.
@@ -45,12 +45,16 @@ _value:
 import typing as t
 
 _PREFIX = "seafile_retention_"
+# no setting for sets: what it is for does not lie on the backup host
+_ON_THE_SERVER = "seafile_retention_safety_days"
 
 
 def retention_policies(servers: t.Iterable[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
     """Return the options of each of I(servers)."""
     return {
-        str(server): {name[len(_PREFIX):]: hostvars[server][name] for name in hostvars[server] if str(name).startswith(_PREFIX)} for server in servers}
+        str(server): {
+            name[len(_PREFIX):]: hostvars[server][name] for name in hostvars[server] if str(name).startswith(_PREFIX) and name != _ON_THE_SERVER}
+        for server in servers}
 
 
 class FilterModule:

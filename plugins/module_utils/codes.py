@@ -679,7 +679,7 @@ CODES: dict[str, Code] = {
     ),
     "retention-incomplete": Code(
         RETAIN,
-        "A set was taken away, but not all of its files could be removed. What is left stands under a name that nobody takes for a set.",
+        "A set or a safety copy was taken away, but not all of its files could be removed. What is left stands under a name that nobody takes for one.",
         "mend the rights or attributes of what is named, then run again, which removes the rest",
         "lsattr -d /srv/seafile-backup/SERVER/sets/.*",
     ),

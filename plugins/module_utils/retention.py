@@ -25,7 +25,7 @@ LEAST_AGE_DAYS = 7
 """No policy makes anything younger go."""
 LEAST_VERIFIED = 2
 """So many verified sets stay, whatever their age."""
-_MOST = 36500
+MOST = 36500
 """The largest number that an input may be: a hundred years of days."""
 
 
@@ -79,8 +79,8 @@ class Policy:
             if field.name == "hold":
                 continue
             lowest = least.get(field.name, LEAST_AGE_DAYS if field.name in never and value else 0)
-            if not lowest <= value <= _MOST:
-                words = f"{lowest} to {_MOST}" + (", or 0 for never" if field.name in never else "")
+            if not lowest <= value <= MOST:
+                words = f"{lowest} to {MOST}" + (", or 0 for never" if field.name in never else "")
                 raise SeafileError("retention-policy", f"{field.name}={value}", f"it may be {words}")
         for set_id in self.hold:
             if set_time(set_id) is None:

@@ -124,6 +124,21 @@ class Rollback:
         if self.already:
             return self._result()
         require_stopped(self.root)
+        with safety_copies.alone(self.state_dir) as held:
+            self._require_still_there(held)
+            return self._bring_back()
+
+    def _require_still_there(self, held: bool) -> None:
+        """The copy was chosen without the lock, for it is proven then, which takes long."""
+        copy = safety_copies.read(self.state_dir, self.copy["moment"])
+        if not held:
+            raise SeafileError("rollback-unfinished", self.root, "another rollback, or the removal of old safety copies, is at work here",
+                               "wait for its end, then run the rollback again")
+        if not copy or copy.get("removing") or (copy.get("brought_back") and not self.continued):
+            cause = "it was removed or brought back while this rollback looked at it"
+            raise SeafileError("safety-copy-damaged", safety_copies.place(self.state_dir, self.copy["moment"]), cause)
+
+    def _bring_back(self) -> dict[str, t.Any]:
         safety_copies.write_journal(self.state_dir, self.journal)
         if self.made["state"] == "dumping":
             safety_copies.make(self.state_dir, self.made, self.client, self.to_dump)

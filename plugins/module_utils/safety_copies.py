@@ -11,13 +11,14 @@ A safety copy is a directory C(before-<moment>) in the state directory of its se
 
 The Seafile directory is no part of it: it was set aside by a rename (see :func:`restore_state.set_aside`), and the record names the
 place. A record goes through C(dumping) (nothing has been replaced yet), C(dumped) (the directory is being set aside) and
-C(complete). Nothing here removes a safety copy.
+C(complete). Nothing here removes a safety copy: that is :mod:`safety_removal`, which first gives the record the field C(removing).
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
+import fcntl
 import glob
 import json
 import os
@@ -111,6 +112,24 @@ def abandon(state_dir: str, root: str) -> None:
     journal = read_journal(state_dir)
     if journal.get("state") == "running" and journal.get("root") == root:
         write_journal(state_dir, dict(journal, state="abandoned"))
+
+
+@contextlib.contextmanager
+def alone(state_dir: str) -> t.Iterator[bool]:
+    """Hold the lock of the safety copies in I(state_dir), so that none is taken away beneath a rollback; give whether it was free.
+
+    A process that is killed lets it go.
+    """
+    descriptor = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
 
 
 # --- making one ---------------------------------------------------------------------------------------------------
@@ -267,6 +286,8 @@ def defects(state_dir: str, record: Record, prove: bool) -> list[str]:
 
     :arg prove: read every dump to its end and compare its checksum; otherwise only its size is looked at.
     """
+    if record.get("removing"):
+        return [f"it is being removed since {record['removing']}"]
     if record["state"] == "dumping":
         return ["it was interrupted before it was complete; nothing was replaced after it"]
     if record.get("brought_back"):

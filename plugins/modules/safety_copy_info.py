@@ -11,8 +11,7 @@ short_description: List what restores and rollbacks put aside, and tell what a r
 version_added: "0.2.0"
 author: The seafleet.seafile contributors (@seafleet)
 description:
-  - Lists the safety copies of a server with their path, size, age, what they hold and whether they are whole. Changes nothing, and nothing in this
-    collection removes a safety copy.
+  - Lists the safety copies of a server with their path, size, age, what they hold and whether they are whole. Changes nothing.
   - With O(rollback=true) tells which copy M(seafleet.seafile.safety_copy) would bring back, and all that is in the way, at once.
   - Runs on the server.
 extends_documentation_fragment: [seafleet.seafile.attributes, seafleet.seafile.database_login, seafleet.seafile.seafile_root]

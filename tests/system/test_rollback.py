@@ -136,3 +136,51 @@ def test_a_second_rollback_changes_nothing(fleet, rolled_back):
     result = fleet.ok("rollback", *SERVERS)
     assert [result.recap[server]["changed"] for server in SERVERS] == [0, 0] and "nothing was changed" in result.output
     assert differences(before, everything(fleet)) == []
+
+
+# Makes the safety copies of maria a year older: their names, their records, and when these were written.
+AGE = r"""
+import json, os
+state = "/var/lib/seafleet/maria"
+for name in sorted(os.listdir(state)):
+    if name.startswith("before-"):
+        path, moment = f"{state}/{name}/copy.json", name[len("before-"):]
+        older = f"{int(moment[:4]) - 1}{moment[4:]}"
+        record = json.load(open(path))
+        if record["directory"] and not record["brought_back"]:
+            os.rename(record["directory"], f"/opt/maria.before-{older}")
+        for key in ("moment", "directory", "directory_inside"):
+            record[key] = record[key] and record[key].replace(moment, older)
+        json.dump(record, open(path, "w"))
+        os.utime(path, (1700000000, 1700000000))
+        os.rename(f"{state}/{name}", f"{state}/before-{older}")
+        print(older)
+"""
+
+
+def test_old_safety_copies_go_by_the_playbook_prune_where_days_are_given_and_nothing_else_does(fleet, rolled_back):
+    copies = "ls -d /opt/{0}.before-* /var/lib/seafleet/{0}/before-*"
+    before = everything(fleet)
+    listed = fleet.ok("prune", *SERVERS)
+    young = fleet.ok("prune", *SERVERS, seafile_retention_safety_days=7)
+    assert listed.output.count("stays: safety copies are never pruned") == 4 and young.output.count("stays: younger than 7 days") == 4
+    refused = fleet.playbook("prune", "maria", seafile_retention_safety_days=3)
+    assert refused.code != 0 and "retention-policy: safety_days=3: it may be 7 to 36500" in refused.output
+    assert differences(before, everything(fleet)) == []
+
+    # one copy was brought back and has dumps only, the other one a Seafile directory too
+    older = fleet.run("server1", f"python3 - <<'END'\n{AGE}END").split()
+    before = everything(fleet)
+    checked = fleet.ok("prune", *SERVERS, check=True, seafile_retention_safety_days=30)
+    assert all(f"safety copy {moment} (365 days old, " in checked.output for moment in older) and checked.output.count("would go: 30 days old or older") == 2
+    assert differences(before, everything(fleet)) == []
+
+    deployments, kept = state(fleet), fleet.run("server1", copies.format("lite")).split()
+    fleet.add("lite", machine="server1", root="/opt/lite", ansible_port=9)
+    pruned = fleet.ok("prune", *SERVERS, seafile_retention_safety_days=30)
+    assert "safety copies: the server could not be asked" in pruned.output and pruned.output.count("goes: 30 days old or older") == 2
+    assert [pruned.recap[server][count] for server in SERVERS for count in ("failed", "unreachable")] == [0, 0, 0, 0]
+    assert fleet.run("server1", copies.format("maria"), check=False) == "" and fleet.run("server1", copies.format("lite")).split() == kept
+    assert differences(deployments, state(fleet)) == []
+    assert fleet.run("server1", "systemctl is-active seafile") == "active\n"
+    assert '"safety cop' not in fleet.ok("prune", "maria").output

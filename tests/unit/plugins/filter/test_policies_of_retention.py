@@ -14,5 +14,7 @@ def test_each_server_has_what_its_inventory_says_and_nothing_else():
         "a": {"seafile_retention_keep_daily": 30, "seafile_retention_hold": ["x"], "seafile_root": "/opt"},
         "b": {},
         "c": {"seafile_retention_keep_last": 1},
+        "d": {"seafile_retention_safety_days": 30, "seafile_retention_partial_days": 8},
     }
     assert policies(["a", "b"], hostvars) == {"a": {"keep_daily": 30, "hold": ["x"]}, "b": {}}
+    assert policies(["d"], hostvars) == {"d": {"partial_days": 8}}, "safety copies lie on the server, and are no sets"
