@@ -26,6 +26,7 @@ _FEW = 100
 # Every process takes an eighth of a second to begin: above this number a comparison of everything, without a list, has ended sooner.
 _MOST_DIRECTORIES = 4096
 _DIGITS = "0123456789abcdef"
+_NAME_LENGTH = 38
 _READ_BYTES = 1 << 20
 _STORE = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ENTRY = re.compile(rb"(?:commits|fs|blocks)/" + _STORE + rb"/(?:[0-9a-f]{2}/([0-9a-f]{38})?)?")
@@ -55,13 +56,16 @@ def of_list(path: str, directory: str, streams: int) -> list[Part] | None:
     :arg streams: a list that one process could take is divided too when it is long enough to be worth a second one.
     :raises SeafileError: C(list-invalid) for an entry that is no object, directory of objects or store.
     """
+    directories = _directories(path)
+    if directories is None:
+        return None
+    covered = set(directories)
     singles: list[bytes] = []
-    directories: list[bytes] = []
     parts: list[Part] = []
     for entry, is_object in _entries(path):
-        (singles if is_object else directories).append(entry)
-        if len(directories) > _MOST_DIRECTORIES:
-            return None
+        if not is_object or entry[:-_NAME_LENGTH] in covered or _store(entry) in covered:
+            continue
+        singles.append(entry)
         if len(singles) >= _ENTRIES_OF_A_PART * streams:
             parts += _written(directory, len(parts), singles, streams, _ENTRIES_OF_A_PART)
             singles = []
@@ -70,6 +74,26 @@ def of_list(path: str, directory: str, streams: int) -> list[Part] | None:
     parts += _written(directory, len(parts), directories, streams, _DIRECTORIES_OF_A_PART)
     parts += _written(directory, len(parts), singles, streams, _ENTRIES_OF_A_PART)
     return parts
+
+
+def _directories(path: str) -> list[bytes] | None:
+    """Return what of the list in the file I(path) is no object, each once; None when there are too many.
+
+    Nothing may be in two parts: what two processes bring at once looks to each of them as if the server had sent an object that is here
+    already. So what lies in a listed directory or store is left to that entry.
+    """
+    found: dict[bytes, None] = {}
+    for entry, is_object in _entries(path):
+        if not is_object:
+            found[entry] = None
+            if len(found) > _MOST_DIRECTORIES:
+                return None
+    return [entry for entry in found if _digits(entry) is None or _store(entry) not in found]
+
+
+def _store(entry: bytes) -> bytes:
+    """The entry of the whole store in which I(entry) lies."""
+    return b"/".join(entry.split(b"/", 2)[:2]) + b"/"
 
 
 def _written(directory: str, first: int, entries: list[bytes], streams: int, most: int) -> list[Part]:

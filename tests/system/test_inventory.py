@@ -51,7 +51,7 @@ def test_a_server_without_an_address_is_reached_by_its_name(fleet, run):
     listed, new = re.search(r"^server1: set .*\n(?:.*\n){2}objects: (\d+) with .* new (\d+) with [1-9]", run.backup.output, re.MULTILINE).groups()
     # one block is there twice, by a hard link, and comes once
     assert int(new) == int(listed) - 1 > 1000, "those that came before the dump are counted too"
-    assert "ansible_host" not in json.dumps(json.loads((fleet.group.directory / "groups.yml").read_text())["all"]["children"]["seafile_servers"]["hosts"][NAMED])
+    assert "ansible_host" not in fleet.servers[NAMED]
     assert fleet.truth(NAMED).startswith("equal to the manifest")
 
 

@@ -73,6 +73,21 @@ def test_directories_and_stores_are_apart_in_short_parts(tmp_path):
     assert max(part.entries for part in parts) < 100 and len(parts) > 4
 
 
+@pytest.mark.parametrize("count", [80, 5000])
+def test_nothing_is_in_two_parts(tmp_path, count):
+    """What two processes bring at once looks as if the server had sent what is here already."""
+    other = STORE.replace("1", "a")
+    inside = [entry(number) for number in range(count)]
+    covered = {f"{path[:-38]}" for path in inside if path.split("/")[2] < "80"}
+    store = f"blocks/{other}/"
+    in_store = [entry(number, store=other) for number in range(count)]
+    fan_out = [f"{store}{number:02x}/" for number in range(256)]
+    entries = inside + sorted(covered) + in_store[:5] + fan_out + [store] + in_store[5:] + inside[:3]
+    found = read(object_parts.of_list(written(tmp_path, entries), str(tmp_path), 4))
+    assert set(found) == {path for path in inside if path[:-38] not in covered} | covered | {store}
+    assert len([path for path in found if path.endswith("/")]) == len(covered) + 1
+
+
 def test_a_short_list_is_one_part(tmp_path):
     entries = [f"fs/{STORE}/{prefix:02x}/" for prefix in range(50)] + [entry(number) for number in range(50)]
     part, = object_parts.of_list(written(tmp_path, entries), str(tmp_path), 16)
