@@ -46,6 +46,10 @@ def run(fleet: Fleet) -> types.SimpleNamespace:
     return types.SimpleNamespace(backup=backup, restore=restore)
 
 
+def test_nobody_but_the_servers_is_counted(run):
+    assert set(run.backup.recap) == set(run.restore.recap) == {NAMED, ALONE}
+
+
 def test_a_server_without_an_address_is_reached_by_its_name(fleet, run):
     assert len(fleet.sets(NAMED)) == 1
     listed, new = re.search(r"^server1: set .*\n(?:.*\n){2}objects: (\d+) with .* new (\d+) with [1-9]", run.backup.output, re.MULTILINE).groups()
