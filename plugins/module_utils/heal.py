@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -21,7 +20,7 @@ import stat
 import tempfile
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import pull_stage, rsync
+from ansible_collections.seafleet.seafile.plugins.module_utils import locks, pull_stage, rsync
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, sync_file_systems, write_atomically
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import utc_now
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
@@ -48,12 +47,7 @@ def sole(layout: ServerLayout) -> t.Iterator[int | None]:
     make_private_directory(layout.state)
     descriptor = os.open(layout.proved_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-        else:
-            yield descriptor
+        yield descriptor if locks.is_taken(descriptor) else None
     finally:
         os.close(descriptor)
 

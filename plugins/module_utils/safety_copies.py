@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import glob
 import json
 import os
@@ -26,7 +25,7 @@ import re
 import shutil
 import typing as t
 
-from ansible_collections.seafleet.seafile.plugins.module_utils import deployment, mysql_client, mysql_dump_run, mysql_import_run, mysql_schema
+from ansible_collections.seafleet.seafile.plugins.module_utils import deployment, locks, mysql_client, mysql_dump_run, mysql_import_run, mysql_schema
 from ansible_collections.seafleet.seafile.plugins.module_utils import restore_state, seafile_config
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
@@ -122,12 +121,7 @@ def alone(state_dir: str) -> t.Iterator[bool]:
     """
     descriptor = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield locks.is_taken(descriptor)
     finally:
         os.close(descriptor)
 

@@ -183,17 +183,16 @@ class ServerDump:
 
         :raises SeafileError: as :class:`PartError`.
         """
-        if not self.options.changes:
-            return self._run()
         with self._part("attributes"):
             self._make_way()  # its directories before that of what is remembered, which nobody else may pass
+        if not self.options.changes:
+            return self._run()
         with dump_mark.held(self.options.changes.state_dir, self.set_id):
             return self._run()
 
     def _run(self) -> Result:
         with self._part("attributes"):
             value = self._attributes()
-            self._make_way()
             attributes.write(self.attributes, value, -1, -1)
         done: list[Result] = []
         try:

@@ -16,6 +16,7 @@ import os
 import typing as t
 import weakref
 
+from ansible_collections.seafleet.seafile.plugins.module_utils import locks
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout
 
@@ -39,7 +40,7 @@ class Use:
             self.end: t.Callable[[], object] = lambda: None
             return
         self.end = weakref.finalize(self, os.close, descriptor)
-        if not _lock(descriptor, fcntl.LOCK_SH) or not _is_at(descriptor, directory):
+        if not locks.is_taken(descriptor, fcntl.LOCK_SH) or not _is_at(descriptor, directory):
             self.end()
             raise SeafileError("no-set", os.path.basename(directory), "the set is being removed")
 
@@ -51,21 +52,13 @@ def claim(directory: str) -> int | None:
     """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        if _lock(descriptor, fcntl.LOCK_EX):
+        if locks.is_taken(descriptor):
             return descriptor
     except OSError:
         os.close(descriptor)
         raise
     os.close(descriptor)
     return None
-
-
-def _lock(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is_at(descriptor: int, directory: str) -> bool:
