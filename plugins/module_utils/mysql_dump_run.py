@@ -27,6 +27,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.errors import Sea
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import encode_name
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client, Login
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_dump_stream import Splitter, StreamError, structure_key
+from ansible_collections.seafleet.seafile.plugins.module_utils.program_output import read_back
 
 LOCK_PRIVILEGES = ("RELOAD", "FLUSH_TABLES")
 """One of them is needed for C(--lock-all-tables); the second exists in MySQL 8 and newer only."""
@@ -440,8 +441,7 @@ def _stream(inspection: Inspection, splitter: Splitter, progress: t.Optional[t.C
                 process.kill()
                 process.wait()
             process.stdout.close()
-        messages.seek(0)
-        message = messages.read(65536).decode("utf-8", "replace")
+        message = read_back(messages).read(65536).decode("utf-8", "replace")
     what = f"dump of {splitter.current}"
     if status < 0:
         said = mysql_client.own_words(message, login)

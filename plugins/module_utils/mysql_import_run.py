@@ -21,6 +21,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import wri
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client, Login, grant_pattern, identifier, literal
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_dump_stream import SANDBOX_LINE, TRAILER
+from ansible_collections.seafleet.seafile.plugins.module_utils.program_output import read_back
 
 APPLICATION_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "INDEX", "ALTER")
 """What Seafile's account needs at least; when one lacks, all privileges on the database are granted, as Seafile's setup does."""
@@ -487,8 +488,7 @@ class Import:
                 except BrokenPipeError:
                     pass
                 status = process.wait()
-            messages.seek(0)
-            message = messages.read(65536).decode("utf-8", "replace")
+            message = read_back(messages).read(65536).decode("utf-8", "replace")
         if status == 0:
             return
         what = f"import of {dump.name}"

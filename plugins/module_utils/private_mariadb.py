@@ -19,6 +19,7 @@ import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Client, Login, find_program
+from ansible_collections.seafleet.seafile.plugins.module_utils.program_output import read_back
 
 DATA, SOCKET, PID, LOG = "mysql", "mysql.sock", "mysql.pid", "mysql.log"
 _SERVER = ("mariadbd", "mysqld")
@@ -56,9 +57,7 @@ def _run(argv: t.Sequence[str], what: str, log: t.IO[bytes]) -> None:
 
 
 def _said(log: t.IO[bytes]) -> str:
-    log.flush()
-    log.seek(0)
-    words = " ".join(log.read().decode("utf-8", "replace").split())
+    words = " ".join(read_back(log).read().decode("utf-8", "replace").split())
     return f": ...{words[-_KEPT_OF_LOG:]}" if words else ""
 
 

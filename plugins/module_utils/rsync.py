@@ -17,6 +17,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
+from ansible_collections.seafleet.seafile.plugins.module_utils.program_output import read_back
 
 CONTENTS = ("dumps", "files", "objects")
 LEAST_VERSION = (3, 1, 0)
@@ -483,8 +484,7 @@ def run(argv: t.Sequence[str], pull: Pull, source: str, held: t.Sequence[int] = 
             process.kill()
             process.wait()
             raise
-        errors.seek(0)
-        stderr = errors.read(1 << 20).decode("utf-8", "surrogateescape")
+        stderr = read_back(errors).read(1 << 20).decode("utf-8", "surrogateescape")
     if report.foreign:
         names = [f"and {len(report.foreign) - _LISTED} more"] if len(report.foreign) > _LISTED else []
         raise SeafileError("server-hostile", source, f"it sent what is no object: {', '.join(report.foreign[:_LISTED] + names)}", names=report.foreign)

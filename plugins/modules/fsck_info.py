@@ -173,6 +173,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.seafleet.seafile.plugins.module_utils import fsck
 from ansible_collections.seafleet.seafile.plugins.module_utils.deployment import require_plain_path
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, run_module
+from ansible_collections.seafleet.seafile.plugins.module_utils.program_output import read_back
 from ansible_collections.seafleet.seafile.plugins.module_utils.seafile_config import read_configuration
 
 
@@ -191,8 +192,7 @@ def ask(module: AnsibleModule) -> dict[str, t.Any]:
         return dict(result, **fsck.Reader().result())
     with tempfile.TemporaryFile(dir=module.tmpdir) as output:
         completed = fsck.run(program, libraries, timeout, output)
-        output.seek(0)
-        reader = fsck.read(output, completed)
+        reader = fsck.read(read_back(output), completed)
     if not completed:
         raise SeafileError("fsck-timeout", program.path, f"it did not end within {timeout} seconds", **reader.result())
     fsck.require_sense(reader, program, libraries)

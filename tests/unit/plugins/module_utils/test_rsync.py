@@ -373,6 +373,22 @@ def test_files_that_vanish_are_noted_and_no_failure(tmp_path):
     assert report.vanished == [f"/srv/van/{number:03}" for number in range(55, 60)]
 
 
+def test_what_rsync_said_is_whole_though_its_receiver_outlives_it_and_goes_on_talking(tmp_path):
+    shim = tmp_path / "rsync"
+    shim.write_text("""#!/bin/sh
+echo 'rsync: [sender] change_dir "/srv/nowhere" failed: No such file or directory (2)' >&2
+rm -f talking
+(n=0; while [ $n -lt 10000 ]; do echo 'rsync error: received SIGUSR1 (code 19) at main.c(1622) [Receiver=3.2.7]'; : > talking; n=$((n+1)); done) >&2 &
+while [ ! -e talking ]; do :; done
+exit 3
+""".replace("talking", str(tmp_path / "talking")))
+    shim.chmod(0o755)
+    for dummy in range(20):
+        with pytest.raises(SeafileError, match="/srv/nowhere") as caught:
+            rsync.run([str(shim)], rsync.Pull("files", "/src", "/dest"), "/src")
+        assert caught.value.code == "source-missing"
+
+
 @needs_rsync
 def test_rsync_knows_every_flag(tmp_path):
     (tmp_path / "src").mkdir()
