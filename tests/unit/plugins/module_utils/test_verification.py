@@ -750,7 +750,7 @@ def test_a_process_that_is_killed_fails_the_verification_at_once(maker, index, m
     with pytest.raises(SeafileError) as caught:
         verify(maker, index, processes=2)
     assert caught.value.code == "verification-interrupted" and "signal 9" in caught.value.message
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 120
     no_children()
 
 
