@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import fcntl
 import hashlib
 import os
 import re
 import stat
 import typing as t
 
+from ansible_collections.seafleet.seafile.plugins.module_utils import locks
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, printable
 from ansible_collections.seafleet.seafile.plugins.module_utils.library_crypto import Decryption
@@ -177,11 +177,11 @@ class Export:
         if self.check_mode:
             return
         try:
-            fcntl.flock(self._top, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SeafileError("export-dest", self.dest, "another export is writing to it", "wait until that one has ended") from None
+            alone = locks.is_taken(self._top)
         except OSError:
-            pass  # a file system without locks
+            return  # a file system without locks
+        if not alone:
+            raise SeafileError("export-dest", self.dest, "another export is writing to it", "wait until that one has ended")
 
     # -- folders -----------------------------------------------------------------------------------------------------
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import json
 import os
 import typing as t
 
+from ansible_collections.seafleet.seafile.plugins.module_utils import locks
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory, write_json
 from ansible_collections.seafleet.seafile.plugins.module_utils.audience import Abandoned
 from ansible_collections.seafleet.seafile.plugins.module_utils.clock import as_text, as_time, utc_now
@@ -83,11 +83,9 @@ def _held(layout: ServerLayout) -> t.Iterator[Run]:
     path = os.path.join(layout.state, "lock")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not locks.is_taken(descriptor):
             holder = os.read(descriptor, 100).decode("ascii", "replace").strip()
-            raise _active(layout, Run(layout).read(), f"process {holder}, or an rsync of its, is writing now") from None
+            raise _active(layout, Run(layout).read(), f"process {holder}, or an rsync of its, is writing now")
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
         run = Run(layout)

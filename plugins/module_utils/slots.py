@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 import typing as t
 
+from ansible_collections.seafleet.seafile.plugins.module_utils import locks
 from ansible_collections.seafleet.seafile.plugins.module_utils.atomic import make_private_directory
 from ansible_collections.seafleet.seafile.plugins.module_utils.progress import Progress
 
@@ -70,9 +70,7 @@ def place(directory: str, count: int, progress_path: str) -> t.Iterator[None]:
 def _take(directory: str, count: int) -> int:
     for number in range(count):
         descriptor = os.open(os.path.join(directory, str(number)), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if locks.is_taken(descriptor):
             return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
+        os.close(descriptor)
     return -1

@@ -18,6 +18,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils import restore_st
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Login
 from ansible_collections.seafleet.seafile.plugins.modules import restore_target, safety_copy, safety_copy_info
+from ansible_collections.seafleet.seafile.tests.unit.plugins.killed import Killed, Killer
 
 ONE, TWO = "20261123T030000Z", "20261124T030000Z"
 NOW = datetime.datetime(2026, 11, 25, tzinfo=datetime.timezone.utc)
@@ -276,32 +277,6 @@ def test_a_place_that_is_a_link_stays_one(server):
     restore(through)
     rollback(through)
     assert os.readlink(link) == server.root and picture(server.root) == before
-
-
-class Killed(BaseException):
-    """What a SIGKILL looks like from inside: nothing that cleans up catches it."""
-
-
-class Killer:
-    """Ends the process before or after the I(turn)th change of the file system."""
-
-    NAMES = ("rename", "replace", "rmdir", "mkdir", "unlink", "chmod", "utime")
-
-    def __init__(self, monkeypatch, turn, after):
-        self.left = turn
-        for name in self.NAMES:
-            monkeypatch.setattr(os, name, self.wrapped(getattr(os, name), after))
-
-    def wrapped(self, real, after):
-        def call(*arguments, **options):
-            self.left -= 1
-            if self.left == 0 and not after:
-                raise Killed
-            result = real(*arguments, **options)
-            if self.left == 0:
-                raise Killed
-            return result
-        return call
 
 
 @pytest.mark.parametrize("inside", [False, True])

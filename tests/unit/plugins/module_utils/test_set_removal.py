@@ -18,6 +18,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.errors import Sea
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, new_set_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.retention import Policy
 from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import between_runs
+from ansible_collections.seafleet.seafile.tests.unit.plugins.killed import Killed, Killer
 
 NOW = datetime.datetime(2026, 11, 30, 4, 0, 0, tzinfo=datetime.timezone.utc)
 LEASE = 3600
@@ -123,27 +124,13 @@ def test_no_backup_is_no_error(layout):
 # -- kills -----------------------------------------------------------------------------------------------------------
 
 
-class Killed(BaseException):
-    pass
-
-
-@pytest.mark.parametrize("survive", range(8))
-def test_a_removal_that_was_killed_anywhere_is_ended_by_the_next(layout, nights, monkeypatch, survive):
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_removal_that_was_killed_anywhere_is_ended_by_the_next(layout, nights, monkeypatch, turn, after):
     atomic.write_json(layout.verification(nights[0]), RECORD)
     whole = snapshot(layout.root)
-    left = [survive]
-
-    def dying(function):
-        def called(*arguments, **named):
-            if left[0] <= 0:
-                raise Killed
-            left[0] -= 1
-            return function(*arguments, **named)
-        return called
-
     with monkeypatch.context() as patch:
-        for name in ("rename", "unlink", "rmdir"):
-            patch.setattr(os, name, dying(getattr(os, name)))
+        Killer(patch, turn, after)
         with pytest.raises(Killed):
             retain(layout)
     # whatever happened: what stands under a set's name is a whole set

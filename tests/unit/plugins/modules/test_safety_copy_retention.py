@@ -18,6 +18,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.errors import Sea
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Login
 from ansible_collections.seafleet.seafile.plugins.module_utils.words import size
 from ansible_collections.seafleet.seafile.plugins.modules import restore_target, safety_copy_info, safety_copy_retention
+from ansible_collections.seafleet.seafile.tests.unit.plugins.killed import Killed, Killer
 
 SET = "20261123T030000Z"
 LOGIN = {"login_host": None, "login_port": None, "login_user": "root", "login_password": None, "login_unix_socket": None}
@@ -290,32 +291,6 @@ def test_a_copy_that_holds_another_one_stays_and_so_does_that(server, monkeypatc
 
 
 # -- a removal that is killed -------------------------------------------------------------------------------------------
-
-
-class Killed(BaseException):
-    """What a SIGKILL looks like from inside: nothing that cleans up catches it."""
-
-
-class Killer:
-    """Ends the process before or after the I(turn)th change of the file system."""
-
-    NAMES = ("rename", "replace", "rmdir", "mkdir", "unlink")
-
-    def __init__(self, monkeypatch, turn, after):
-        self.left = turn
-        for name in self.NAMES:
-            monkeypatch.setattr(os, name, self.wrapped(getattr(os, name), after))
-
-    def wrapped(self, real, after):
-        def call(*arguments, **options):
-            self.left -= 1
-            if self.left <= 0 and not (self.left == 0 and after):
-                raise Killed
-            result = real(*arguments, **options)
-            if self.left == 0:
-                raise Killed
-            return result
-        return call
 
 
 @pytest.mark.parametrize("inside", [False, True])
