@@ -197,8 +197,8 @@ code:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.text.formatters import bytes_to_human
 
+from ansible_collections.seafleet.seafile.plugins.module_utils import words
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError, printable, run_module
 from ansible_collections.seafleet.seafile.plugins.module_utils.library_source import open_source
 from ansible_collections.seafleet.seafile.plugins.module_utils.library_tree import ObjectDamage, Tree, exact_or_printable, time_text
@@ -208,7 +208,7 @@ ENTRIES_RETURNED = 10000
 
 def human(size):
     """Return a size in bytes for people; a dash where there is none."""
-    return "-" if size is None else f"{size} B" if size < 1024 else bytes_to_human(size)
+    return "-" if size is None else words.size(size)
 
 
 def library_line(row):
