@@ -10,7 +10,7 @@ short_description: A number of bytes in words
 version_added: "0.2.0"
 author: The seafleet.seafile contributors (@seafleet)
 description:
-  - Returns a number of bytes as every report of this collection shows it, in units of a thousand. P(ansible.builtin.human_readable#filter) gives units
+  - Returns a number of bytes as every report of this collection shows it, in units of a thousand. C(ansible.builtin.human_readable) gives units
     of 1024 the same names, so that one size would have two figures in one report.
 options:
   _input:
