@@ -214,7 +214,8 @@ def others(fleet: Fleet) -> types.SimpleNamespace:
     others.copies = fleet.run("server1", f"find /var/lib/seafleet/{server}/libraries -maxdepth 2 -path '*before-*' -name library.json -perm 600").split()
     purge(fleet, server, [history])
     killed = fleet.start("restore_library", server, restore_library_id=history)
-    killed.wait_until(lambda: fleet.run("server1", "find /var/lib/seafleet -name wanted.list"))
+    # its own words, for what lies on the server is there for moments only; the list of what it has to fetch is written by then
+    killed.wait_until(lambda: "Fetch the objects that the server lacks" in killed.output)
     killed.kill()
     others.while_killed = sql(fleet, server, f"SELECT repo_id FROM Repo WHERE repo_id = '{history}'")
     others.completed = fleet.playbook("restore_library", server, restore_library_id=history)
