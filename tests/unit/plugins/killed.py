@@ -10,29 +10,36 @@ import os
 NAMES = ("rename", "replace", "rmdir", "mkdir", "unlink", "chmod", "utime")
 
 
-class Killed(BaseException):
+class _Killed(BaseException):
     """What a SIGKILL looks like from inside: nothing that cleans up catches it."""
 
 
-class Killer:
-    """Ends the process before or after the I(turn)th change of the file system: from then on nothing changes, whoever wants to clean up.
+def is_killed(monkeypatch, turn, after, run):
+    """Call I(run), and kill it before or after its I(turn)th change of the file system: from then on nothing changes, whoever wants to clean up.
 
-    :ivar left: above 0: it was not killed, for the body makes fewer changes.
+    Returns whether it was killed: False when it makes fewer changes.
     """
+    left = turn
 
-    def __init__(self, monkeypatch, turn, after):
-        self.left = turn
-        for name in NAMES:
-            monkeypatch.setattr(os, name, self._wrapped(getattr(os, name), after))
-
-    def _wrapped(self, real, after):
+    def wrapped(real):
         def call(*arguments, **options):
-            self.left -= 1
-            if self.left < 0 or (self.left == 0 and not after):
-                raise Killed
+            nonlocal left
+            left -= 1
+            if left < 0 or (left == 0 and not after):
+                raise _Killed
             result = real(*arguments, **options)
-            if self.left == 0:
-                raise Killed
+            if left == 0:
+                raise _Killed
             return result
 
         return call
+
+    with monkeypatch.context() as patch:
+        for name in NAMES:
+            patch.setattr(os, name, wrapped(getattr(os, name)))
+        try:
+            run()
+        except _Killed:
+            return True
+    assert left > 0, "something has caught the kill"
+    return False

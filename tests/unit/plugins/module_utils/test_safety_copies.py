@@ -18,7 +18,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils import restore_st
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Login
 from ansible_collections.seafleet.seafile.plugins.modules import restore_target, safety_copy, safety_copy_info
-from ansible_collections.seafleet.seafile.tests.unit.plugins.killed import Killed, Killer
+from ansible_collections.seafleet.seafile.tests.unit.plugins.killed import is_killed
 
 ONE, TWO = "20261123T030000Z", "20261124T030000Z"
 NOW = datetime.datetime(2026, 11, 25, tzinfo=datetime.timezone.utc)
@@ -290,13 +290,7 @@ def test_a_rollback_that_is_killed_anywhere_is_completed_by_the_next_run(server,
     moment, turn = None, 0
     while True:
         turn += 1
-        with monkeypatch.context() as patch:
-            killer = Killer(patch, turn, after)
-            try:
-                rollback(server, moment)
-            except Killed:
-                pass
-        if killer.left > 0:
+        if not is_killed(monkeypatch, turn, after, lambda moment=moment: rollback(server, moment)):
             break
         done = rollback(server, moment)
         assert picture(server.root) == before, turn
@@ -318,16 +312,11 @@ def test_a_restore_that_is_killed_while_it_sets_things_aside_can_always_be_rolle
     turn = 0
     while True:
         turn += 1
-        with monkeypatch.context() as patch:
-            killer = Killer(patch, turn, after)
-            try:
-                clear(server)
-            except Killed:
-                pass
+        killed = is_killed(monkeypatch, turn, after, lambda: clear(server))
         restore(server)
         rollback(server)
         assert picture(server.root) == before, turn
-        if killer.left > 0:
+        if not killed:
             break
     assert turn > 4
 
@@ -336,10 +325,7 @@ def test_an_interrupted_rollback_must_end_before_another_copy_is_brought_back(se
     restore(server)
     first = rollback(server)["kept_as"]
     restore(server, TWO)
-    with monkeypatch.context() as patch:
-        Killer(patch, 6, True)
-        with pytest.raises(Killed):
-            rollback(server)
+    assert is_killed(monkeypatch, 6, True, lambda: rollback(server))
     assert look(server)["interrupted"] is True
     assert code_of(rollback, server, first) == "rollback-unfinished"
     assert rollback(server)["changed"] is True
@@ -347,10 +333,7 @@ def test_an_interrupted_rollback_must_end_before_another_copy_is_brought_back(se
 
 def test_a_restore_takes_the_place_of_an_interrupted_rollback(server, monkeypatch):
     restore(server)
-    with monkeypatch.context() as patch:
-        Killer(patch, 6, True)
-        with pytest.raises(Killed):
-            rollback(server)
+    assert is_killed(monkeypatch, 6, True, lambda: rollback(server))
     second = restore(server, TWO)
     with open(os.path.join(server.state, "rollback.json"), encoding="ascii") as stream:
         assert json.load(stream)["state"] == "abandoned"

@@ -18,7 +18,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.errors import Sea
 from ansible_collections.seafleet.seafile.plugins.module_utils.layout import ServerLayout, new_set_id
 from ansible_collections.seafleet.seafile.plugins.module_utils.retention import Policy
 from ansible_collections.seafleet.seafile.plugins.module_utils.run_record import between_runs
-from ansible_collections.seafleet.seafile.tests.unit.plugins.killed import Killed, Killer
+from ansible_collections.seafleet.seafile.tests.unit.plugins.killed import is_killed
 
 NOW = datetime.datetime(2026, 11, 30, 4, 0, 0, tzinfo=datetime.timezone.utc)
 LEASE = 3600
@@ -129,10 +129,7 @@ def test_no_backup_is_no_error(layout):
 def test_a_removal_that_was_killed_anywhere_is_ended_by_the_next(layout, nights, monkeypatch, turn, after):
     atomic.write_json(layout.verification(nights[0]), RECORD)
     whole = snapshot(layout.root)
-    with monkeypatch.context() as patch:
-        Killer(patch, turn, after)
-        with pytest.raises(Killed):
-            retain(layout)
+    assert is_killed(monkeypatch, turn, after, lambda: retain(layout))
     # whatever happened: what stands under a set's name is a whole set
     for set_id in sets.sealed_ids(layout):
         assert sets.check_sums(layout.sealed(set_id)) == []

@@ -18,7 +18,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.errors import Sea
 from ansible_collections.seafleet.seafile.plugins.module_utils.mysql_client import Login
 from ansible_collections.seafleet.seafile.plugins.module_utils.words import size
 from ansible_collections.seafleet.seafile.plugins.modules import restore_target, safety_copy_info, safety_copy_retention
-from ansible_collections.seafleet.seafile.tests.unit.plugins.killed import Killed, Killer
+from ansible_collections.seafleet.seafile.tests.unit.plugins.killed import is_killed
 
 SET = "20261123T030000Z"
 LOGIN = {"login_host": None, "login_port": None, "login_user": "root", "login_password": None, "login_unix_socket": None}
@@ -310,13 +310,7 @@ def test_a_removal_that_is_killed_anywhere_is_ended_by_the_next_run(server, monk
         with open(f"{place}/more", "wb"):
             pass
         live = picture(os.path.join(server.root, "conf"), server.top / "outside")
-        killed = False
-        with monkeypatch.context() as patch:
-            killer = Killer(patch, turn, after)
-            try:
-                retain(server)
-            except Killed:
-                killed = True
+        killed = is_killed(monkeypatch, turn, after, lambda: retain(server))
         record = safety_copies.read(server.state, moment)
         if record.get("removing"):
             marked += 1
@@ -364,10 +358,7 @@ def test_a_rollback_waits_for_no_lock(server):
 
 def test_a_copy_that_is_being_removed_is_listed_as_such(server, monkeypatch):
     restore(server)
-    with monkeypatch.context() as patch:
-        Killer(patch, 2, True)
-        with pytest.raises(Killed):
-            retain(server)
+    assert is_killed(monkeypatch, 2, True, lambda: retain(server))
     params = dict(LOGIN, seafile_root=server.root, state_dir=server.state, sizes=True, prove=True, rollback=True, moment=None, name="a", confirm="a",
                   can_stop=False)
     found = safety_copy_info.inform(types.SimpleNamespace(params=params, check_mode=False))
