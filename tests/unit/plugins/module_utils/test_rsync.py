@@ -12,6 +12,7 @@ import re
 import shutil
 import stat
 import subprocess
+import time
 
 import pytest
 from ansible_collections.seafleet.seafile.plugins.module_utils import rsync
@@ -374,19 +375,22 @@ def test_files_that_vanish_are_noted_and_no_failure(tmp_path):
 
 
 def test_what_rsync_said_is_whole_though_its_receiver_outlives_it_and_goes_on_talking(tmp_path):
-    shim = tmp_path / "rsync"
-    shim.write_text("""#!/bin/sh
+    shim, ended = tmp_path / "rsync", tmp_path / "ended"
+    shim.write_text(f"""#!/bin/sh
+say() {{ echo 'rsync error: received SIGUSR1 (code 19) at main.c(1622) [Receiver=3.2.7]'; }}
 echo 'rsync: [sender] change_dir "/srv/nowhere" failed: No such file or directory (2)' >&2
-rm -f talking
-(n=0; while [ $n -lt 10000 ]; do echo 'rsync error: received SIGUSR1 (code 19) at main.c(1622) [Receiver=3.2.7]'; : > talking; n=$((n+1)); done) >&2 &
-while [ ! -e talking ]; do :; done
+(say; : > {tmp_path}/talking; n=0; while [ $n -lt 20000 ]; do say; n=$((n+1)); done; mv {tmp_path}/talking {ended}) >&2 &
+while [ ! -e {tmp_path}/talking ] && [ ! -e {ended} ]; do :; done
 exit 3
-""".replace("talking", str(tmp_path / "talking")))
+""")
     shim.chmod(0o755)
     for dummy in range(20):
         with pytest.raises(SeafileError, match="/srv/nowhere") as caught:
             rsync.run([str(shim)], rsync.Pull("files", "/src", "/dest"), "/src")
         assert caught.value.code == "source-missing"
+        while not ended.exists():  # nothing of it is at work when the next round begins, or this test is over
+            time.sleep(0.01)
+        ended.unlink()
 
 
 @needs_rsync
