@@ -13,7 +13,7 @@ import signal
 import threading
 import typing as t
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.seafleet.seafile.plugins.module_utils.errors import SeafileError
@@ -54,7 +54,20 @@ class ReachingActionBase(ActionBase):
             with ended_with_the_play():
                 return t.cast("dict[str, t.Any]", self._execute_module(module_name=name, module_args=arguments, task_vars=task_vars, **how))
         except AnsibleConnectionFailure as error:
-            return unreachable(self.host(task_vars), str(error))
+            return unreachable(self.host(task_vars), self._reason(error))
+
+    def _reason(self, error: AnsibleConnectionFailure) -> str:
+        """Return why the host could not be reached.
+
+        Where ssh closed its input before it had all of the module, and ended a moment later, Ansible tells of the broken pipe and not what ssh said.
+        ssh is asked once more then, with nothing to send.
+        """
+        if isinstance(error.__context__, OSError):
+            try:
+                self._connection.exec_command("true", sudoable=False)
+            except AnsibleError as again:
+                return str(again)
+        return str(error)
 
     def host(self, task_vars: t.Mapping[str, t.Any]) -> str:
         """Name the host that this task talks to."""

@@ -12,6 +12,8 @@ import types
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
+from ansible.playbook.play_context import PlayContext
+from ansible.plugins.loader import connection_loader
 from ansible_collections.seafleet.seafile.plugins.plugin_utils import reaching_action
 
 
@@ -42,6 +44,42 @@ def test_a_host_that_cannot_be_reached_is_a_failure_that_a_rescue_sees_and_is_na
 
 def test_a_host_that_answers_is_left_as_it_is():
     assert Play(None).run(task_vars={})["answer"] == {"state": "checked"}
+
+
+@pytest.fixture
+def ssh(tmp_path):
+    """Ansible's own connection, through a program in place of ssh that closes its input, says something, and ends a moment later."""
+    def connection(answer):
+        program = tmp_path / "ssh"
+        program.write_text(f"#!/bin/sh\nexec 0<&-\nsleep 0.3\n{answer}\n", encoding="ascii")
+        program.chmod(0o755)
+        made = connection_loader.get("ssh", PlayContext())
+        made.set_options(direct={"host": "10.0.0.1", "ssh_executable": str(program), "control_path_dir": str(tmp_path)})
+        return made
+    return connection
+
+
+class Sending(Play):
+    """The plugin whose module is sent through a connection, more of it than a pipe holds."""
+
+    def __init__(self, connection):
+        super().__init__(None)
+        self._connection = connection
+        connection.has_native_async = False
+
+    def _execute_module(self, **how):
+        return self._connection.exec_command("python3", in_data=b"#" * 1_000_000, sudoable=False)
+
+
+def test_what_ssh_said_is_told_also_where_it_ended_before_it_had_the_module(ssh):
+    answer = Sending(ssh("echo 'ssh: connect to host 10.0.0.1 port 22: Connection refused' >&2; exit 255")).run(task_vars={"inventory_hostname": "server1"})
+    assert answer["code"] == "unreachable"
+    assert answer["msg"].startswith("server1: it cannot be reached: ssh: connect to host 10.0.0.1 port 22: Connection refused. Next: ")
+
+
+def test_a_host_that_is_back_a_moment_later_was_unreachable_all_the_same(ssh):
+    answer = Sending(ssh("exit 0")).run(task_vars={"inventory_hostname": "server1"})
+    assert answer["code"] == "unreachable" and "Broken pipe" in answer["msg"]
 
 
 def test_escapes_in_what_ssh_says_are_not_printed():
