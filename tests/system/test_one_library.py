@@ -144,9 +144,9 @@ def told(request: pytest.FixtureRequest, fleet: Fleet) -> types.SimpleNamespace:
     told.after_check = dump(fleet, server)
     told.left_by_check = leftovers(fleet)
     busy = f"python3 -c {shlex.quote(BUSY)} {fleet.root(server)} {engine(server)}"
-    fleet.run("server1", f"rm -f /root/enough; nohup {busy} >/root/busy 2>&1 </dev/null & sleep 1")
+    fleet.run("server1", f"rm -f /root/enough; nohup {busy} >/root/busy 2>&1 </dev/null & echo $! >/root/busy.pid")
     told.back = fleet.playbook("restore_library", server, restore_library_id="Alice documents")
-    told.busy = [int(word) for word in fleet.run("server1", "touch /root/enough; sleep 1; cat /root/busy").split()]
+    told.busy = [int(word) for word in fleet.run("server1", "touch /root/enough; tail --pid=$(cat /root/busy.pid) -f /dev/null; cat /root/busy").split()]
     sql(fleet, server, "UPDATE SystemInfo SET info_value = '0' WHERE info_key = 'busy'")
     told.after = dump(fleet, server)
     told.truth = fleet.truth(server, told.fixture)

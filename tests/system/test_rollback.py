@@ -140,12 +140,12 @@ def test_a_second_rollback_changes_nothing(fleet, rolled_back):
 
 # Makes the safety copies of maria a year older: their names, their records, and when these were written.
 AGE = r"""
-import json, os
+import datetime, json, os
 state = "/var/lib/seafleet/maria"
 for name in sorted(os.listdir(state)):
     if name.startswith("before-"):
         path, moment = f"{state}/{name}/copy.json", name[len("before-"):]
-        older = f"{int(moment[:4]) - 1}{moment[4:]}"
+        older = f"{datetime.datetime.strptime(moment, '%Y%m%dT%H%M%SZ') - datetime.timedelta(days=365):%Y%m%dT%H%M%SZ}"
         record = json.load(open(path))
         if record["directory"] and not record["brought_back"]:
             os.rename(record["directory"], f"/opt/maria.before-{older}")

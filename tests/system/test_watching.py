@@ -55,7 +55,7 @@ def runs(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> types.Simple
         asked, told = list(listener.asked), json.loads((place / "told").read_text(encoding="utf-8"))
         metrics = fleet.run("backup1", f"runuser -u watcher -- cat {COLLECTOR}/*.prom")
         nobody = fleet.playbook(
-            "backup", "files", seafile_metrics_dir="/nowhere", backup_webhook_url=f"{listener.address}/500/{TOKEN}", backup_notice_timeout=2,
+            "backup", "files", seafile_metrics_dir="/nowhere", backup_webhook_url=f"{listener.address}/500/{TOKEN}", backup_notice_timeout=8,
             backup_ping_url=f"{listener.address}/0/{TOKEN}", backup_notice_tasks=str(own))
     return types.SimpleNamespace(everybody=everybody, asked=asked, told=told, metrics=metrics, nobody=nobody)
 

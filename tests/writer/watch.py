@@ -5,8 +5,8 @@
 
     watch.py SECRET_FILE REPORT
 
-The secret is read from a file, so that this program does not show it itself. SIGTERM ends it; then I(REPORT) holds the
-number of rounds, of processes seen, and every command line with the secret in it or in its environment.
+The secret is read from a file, so that this program does not show it itself. I(REPORT) is there once it looks. SIGTERM ends it; then
+I(REPORT) holds the number of rounds, of processes seen, and every command line with the secret in it or in its environment.
 """
 
 from __future__ import annotations
@@ -39,13 +39,16 @@ def look(secret, seen, found):
 
 def main():
     secret = pathlib.Path(sys.argv[1]).read_bytes().strip()
+    report = pathlib.Path(sys.argv[2])
     stopped, seen, found, rounds = [], set(), set(), 0
     signal.signal(signal.SIGTERM, lambda *dummy: stopped.append(True))
     while not stopped:
         look(secret, seen, found)
         rounds += 1
+        if rounds == 1:
+            report.write_text("{}", encoding="ascii")
         time.sleep(PAUSE)
-    pathlib.Path(sys.argv[2]).write_text(json.dumps({"rounds": rounds, "processes": len(seen), "found": sorted(found)}), encoding="ascii")
+    report.write_text(json.dumps({"rounds": rounds, "processes": len(seen), "found": sorted(found)}), encoding="ascii")
 
 
 if __name__ == "__main__":

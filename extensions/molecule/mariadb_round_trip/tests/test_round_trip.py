@@ -75,11 +75,12 @@ class Traffic:
 def start_watching(host):
     """Look for the password in all processes of I(host) from now on; a process that shows it proves that it is seen."""
     host.check_output("mkdir -p /root/watch && systemd-run --collect --unit=watch python3 /root/watch.py /root/watch/secret /root/watch/report")
-    host.check_output("bash -c 'exec -a \"shows $(cat /root/watch/secret)\" sleep 1'")
+    host.check_output("timeout 60 sh -c 'until [ -s /root/watch/report ]; do sleep 0.1; done'")
+    host.check_output("bash -c 'exec -a \"shows $(cat /root/watch/secret)\" sleep 3'")
 
 
 def stop_watching(host):
-    host.check_output("systemctl stop watch && test -s /root/watch/report")
+    host.check_output("systemctl stop watch")
     return json.loads(host.file("/root/watch/report").content_string)
 
 
@@ -87,7 +88,7 @@ def start_writing(host):
     host.check_output(
         "systemd-run --collect --unit=writer python3 /root/writer.py --haiwen /opt/haiwen --seafile seafile-db --ccnet ccnet-db --seahub seahub-db "
         "--record /root/record --rate 20 " + " ".join(WRITTEN))
-    for dummy in range(100):
+    for dummy in range(600):
         if host.run("test $(wc -l < /root/record) -ge 30").rc == 0:
             return
         time.sleep(0.2)

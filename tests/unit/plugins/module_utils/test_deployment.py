@@ -192,7 +192,7 @@ def with_rsync(tmp_path, monkeypatch):
 def test_a_garbage_collection_that_ends_in_time_is_no_problem(root, fake, with_rsync, monkeypatch):
     monkeypatch.setattr(deployment, "GC_POLL", 0.1)
     with process(fake(os.path.join(root, "bin"), "seafserv-gc")) as pid:
-        killer = subprocess.Popen(["sh", "-c", f"sleep 1.2; kill {pid}"])
+        killer = subprocess.Popen(["sh", "-c", f"sleep 3; kill {pid}"])
         result = deployment.look(30, str(root))
         killer.wait()
     assert codes(result) == [] and result["running"] == []

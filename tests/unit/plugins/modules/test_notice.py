@@ -25,7 +25,7 @@ def _listener():
         yield listener
 
 
-def tell(url, kind="webhook", event="failure", check_mode=False, timeout=5, body=None):
+def tell(url, kind="webhook", event="failure", check_mode=False, timeout=60, body=None):
     """What the module says of one notice."""
     params = {"url": url, "kind": kind, "event": event, "body": body or {"text": "x"}, "timeout": timeout}
     return notice.tell(types.SimpleNamespace(params=params, check_mode=check_mode))
