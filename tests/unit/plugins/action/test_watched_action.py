@@ -27,9 +27,9 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.progress import P
 def main():
     module = AnsibleModule({"path": {"type": "path"}, "fail": {"type": "bool", "default": False}}, supports_check_mode=True)
     with Progress(module.params["path"], "pull objects", total=200, interval=0.05) as progress:
-        for dummy in range(30):
+        for dummy in range(60):
             time.sleep(0.05)
-            progress.advance(5, 500000)
+            progress.advance(3, 300000)
     if module.params["fail"]:
         module.fail_json(msg="it failed in its own words")
     module.exit_json(changed=False, answer=42)

@@ -12,7 +12,7 @@ from ansible_collections.seafleet.seafile.plugins.module_utils.slots import plac
 
 
 def test_never_more_than_the_slots_are_held_and_everybody_gets_one(tmp_path):
-    held, most, lock = [0], [0], threading.Lock()
+    held, most, lock, both = [0], [0], threading.Lock(), threading.Event()
 
     def work():
         with slot(str(tmp_path / "slots"), 2) as has:
@@ -20,6 +20,9 @@ def test_never_more_than_the_slots_are_held_and_everybody_gets_one(tmp_path):
             with lock:
                 held[0] += 1
                 most[0] = max(most[0], held[0])
+                if held[0] == 2:
+                    both.set()
+            both.wait(60)
             time.sleep(0.05)
             with lock:
                 held[0] -= 1

@@ -310,7 +310,7 @@ def test_after_any_run_of_any_history_the_backup_has_all_that_the_dump_reaches(t
         for dummy in range(chance.randint(0, 5)):
             world.work()
         found = world.pointers()
-        time.sleep(0.005)
+        time.sleep(0.02)  # longer than a tick of the clock by which the kernel dates changes
         monkeypatch.setattr(library_changes.pointers, "read_pointers", lambda *dummy, current=found: current)
         monkeypatch.setattr(library_listing.time, "time", lambda: world.now)
         monkeypatch.setattr(change_list, "walk_limit", lambda *dummy: chance.choice((5, 5, 10 ** 6)))
